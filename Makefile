@@ -1,0 +1,56 @@
+# Two commands matter: `make demo` and `make test`. Both set everything up first.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint equivalence bench clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## make .venv with the package and its pinned dependencies (does nothing if up to date)
+
+# The build tools come first, so that the package itself is built with the pinned ones.
+# tau-trait carries the content of τ-bench. It declares eight model SDKs (some 650 MB) that the content does not need,
+# so it is installed without them and is no declared dependency of this package.
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo \
+	  "error: no '$(PYTHON)' found. Install Python 3.10 or newer, or name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo \
+	  "error: $(PYTHON) is $$($(PYTHON) --version 2>&1); Python 3.10 or newer is needed." \
+	  "Name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo \
+	  "error: $(PYTHON) has no venv module. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing into $(VENV) (about a minute the first time)…"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install -c constraints.txt setuptools wheel
+	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
+	@$(PIP) install -c constraints.txt --no-deps tau-trait
+	@touch $@
+
+demo: setup  ## run the package's main job on real tasks; the report lands in runs/demo/
+	@$(BIN)/usersim-env demo --out runs/demo
+
+test: lint  ## all checks and tests, as CI runs them
+	@$(BIN)/python -m pytest -q -m "not slow" $(PYTEST_ARGS)
+
+lint: setup  ## ruff and mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+equivalence: setup  ## every task of every split against the upstream engine (minutes)
+	@$(BIN)/python -m pytest -q -m slow $(PYTEST_ARGS)
+
+bench: setup  ## time the engine beside the upstream one
+	@$(BIN)/usersim-env bench
+
+clean:  ## remove .venv, caches and build output; runs/ stays
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
