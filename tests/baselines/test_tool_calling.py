@@ -1,0 +1,143 @@
+import json
+import os
+import pickle
+import sys
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from usersim_env.agent import Agent
+from usersim_env.baselines import ToolCalling
+from usersim_env.baselines.tool_calling import MALFORMED, through_litellm
+from usersim_env.errors import InstallError, UsageError
+from usersim_env.trace import Trace
+from usersim_env.users import ScriptedUser
+
+USER = ScriptedUser(("ada@mock.example, move it to wednesday", "yes"))
+
+
+def call(name: str, arguments: Any, call_id: str = "c1") -> dict[str, Any]:
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": text}}
+
+
+class Model:
+    """A transport that gives planned messages, then a farewell, and keeps the requests."""
+
+    def __init__(self, *messages: Mapping[str, Any]) -> None:
+        self.messages = list(messages)
+        self.requests: list[Mapping[str, Any]] = []
+
+    def __call__(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.requests.append(request)
+        return self.messages.pop(0) if self.messages else {"role": "assistant", "content": "Goodbye."}
+
+
+def test_it_solves_a_task_and_shows_the_model_what_happened(play: Callable[..., Trace]) -> None:
+    move = {"ticket_id": "T-1001", "day": "wednesday", "note": "canary-4711-note"}
+    model = Model(
+        {"content": None, "tool_calls": [call("find_ticket", {"email": "ada@mock.example"}, "a")]},
+        {"content": "Shall I move it?", "tool_calls": None},
+        {"content": "", "tool_calls": [call("move_ticket", move, "b"), call("find_ticket", {}, "not run")]},
+    )
+    agent: Agent = ToolCalling("test/model", complete=model)
+    trace = play(agent, "mock/test/0", USER, 7)
+    assert (trace.reward, trace.effort.tool_calls) == (1.0, 2)
+    last = model.requests[-1]["messages"]
+    assert [m["role"] for m in last] == [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+        "user",
+        "assistant",
+        "tool",
+    ]
+    assert "Repair desk" in last[0]["content"]
+    assert last[3]["tool_call_id"] == "a" and last[7]["tool_call_id"] == "b"
+    assert len(last[6]["tool_calls"]) == 1
+    assert last[5] == {"role": "user", "content": "yes"}
+
+
+def test_the_request_holds_model_tools_temperature_and_seed(play: Callable[..., Trace]) -> None:
+    model = Model()
+    play(ToolCalling("a/b", api_base="http://x/v1", temperature=0.5, complete=model), "mock/test/0", USER, 7)
+    request = model.requests[0]
+    assert request["tools"][0]["function"]["name"] == "find_ticket"
+    settings = {key: request[key] for key in ("model", "api_base", "temperature", "seed", "timeout")}
+    assert settings == {"model": "a/b", "api_base": "http://x/v1", "temperature": 0.5, "seed": 7, "timeout": 120.0}
+    model = Model()
+    play(ToolCalling("a/b", send_seed=False, complete=model), "mock/test/0", USER)
+    assert not {"seed", "api_base"} & set(model.requests[0])
+
+
+@pytest.mark.parametrize("text", ['{"email": ', "[1]", "null", '"x"', "[" * 100_000, "NaN"])
+def test_arguments_that_are_no_object_reach_the_tool_as_malformed(play: Callable[..., Trace], text: str) -> None:
+    trace = play(ToolCalling("m", complete=Model({"tool_calls": [call("find_ticket", text)]})), "mock/test/0", USER)
+    event = next(e for e in trace.events if e["event"] == "act")
+    assert event["name"] == "find_ticket" and event["arguments"] == {MALFORMED: text}
+    assert event["error"] and trace.valid
+
+
+@pytest.mark.parametrize("arguments", ["", None])
+def test_no_arguments_are_an_empty_object(play: Callable[..., Trace], arguments: str | None) -> None:
+    function = {"id": "a", "function": {"name": "find_ticket", "arguments": arguments}}
+    trace = play(ToolCalling("m", complete=Model({"tool_calls": [function]})), "mock/test/0", USER)
+    assert next(e for e in trace.events if e["event"] == "act")["arguments"] == {}
+
+
+def test_an_empty_message_is_said_as_it_is(play: Callable[..., Trace]) -> None:
+    trace = play(ToolCalling("m", complete=Model({"content": None})), "mock/test/0", USER)
+    assert trace.events[1] == {"event": "act", "name": "respond", "arguments": {"content": ""}}
+
+
+def test_a_failing_transport_is_not_swallowed(play: Callable[..., Trace]) -> None:
+    def refuse(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise ConnectionError("refused")
+
+    with pytest.raises(ConnectionError):
+        play(ToolCalling("m", complete=refuse), "mock/test/0", USER)
+
+
+def test_settings_are_checked_described_and_pickled() -> None:
+    agent = ToolCalling("openai/gpt-4o")
+    assert not agent.privileged
+    described = {"model": "openai/gpt-4o", "api_base": None, "temperature": 0.0, "send_seed": True}
+    assert agent.describe() == described
+    assert pickle.loads(pickle.dumps(agent)) == agent
+    with pytest.raises(UsageError, match="needs a model, for example tool_calling:model="):
+        ToolCalling("")
+    with pytest.raises(UsageError, match="temperature is a number from 0 to 2, got 3"):
+        ToolCalling("m", temperature=3)
+    with pytest.raises(UsageError, match="timeout is a number of seconds above 0, got 0"):
+        ToolCalling("m", timeout=0)
+    with pytest.raises(UsageError, match="policy and tools"):
+        agent.begin({"task_id": "mock/test/0"}, 0)
+
+
+def test_a_missing_litellm_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "litellm", None)
+    with pytest.raises(InstallError, match=r'pip install "usersim_env\[llm\]"'):
+        through_litellm({"model": "m", "messages": []})
+
+
+def test_litellm_gets_no_retries_and_a_keyless_server_gets_a_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Any]] = []
+    message = SimpleNamespace(model_dump=lambda: {"content": "Hi"})
+
+    def completion(**request: Any) -> Any:
+        seen.append(request)
+        return SimpleNamespace(choices=[SimpleNamespace(message=message)])
+
+    monkeypatch.setitem(sys.modules, "litellm", SimpleNamespace(completion=completion))
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("LITELLM_LOCAL_MODEL_COST_MAP", raising=False)
+    assert through_litellm({"model": "openai/local", "api_base": "http://127.0.0.1:1/v1"}) == {"content": "Hi"}
+    assert os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] == "True"
+    assert seen[0]["max_retries"] == 0 and seen[0]["api_key"] == "none"
+    monkeypatch.setenv("OPENAI_API_KEY", "a key")
+    through_litellm({"model": "openai/gpt-4o"})
+    assert "api_key" not in seen[1]

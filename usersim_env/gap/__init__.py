@@ -1,0 +1,33 @@
+"""The gap between two user sides: pairing, intervals, and a report.
+
+::
+
+    from usersim_env.gap import compare, write_report
+    from usersim_env.trace_file import read_traces
+
+    result = compare(read_traces("sim.jsonl"), read_traces("reference.jsonl"))
+    print(result.rule.gap.estimate, result.rule.finding)
+    write_report(result, "runs/gap")
+"""
+
+from usersim_env.behaviour import behaviour_features
+from usersim_env.gap.bootstrap import Interval
+from usersim_env.gap.pairing import ComparisonWarning, Pairing, pair
+from usersim_env.gap.report import write_report
+from usersim_env.gap.result import GapResult, GapSettings, SignalGap
+from usersim_env.gap.reward_gap import compare
+from usersim_env.gap.tables import print_tables
+
+__all__ = [
+    "ComparisonWarning",
+    "GapResult",
+    "GapSettings",
+    "Interval",
+    "Pairing",
+    "SignalGap",
+    "behaviour_features",
+    "compare",
+    "pair",
+    "print_tables",
+    "write_report",
+]

@@ -1,0 +1,204 @@
+"""Pairs two lists of traces by task, after checking that they can be compared."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from usersim_env.errors import UsageError
+from usersim_env.gap.sides import Side, describe_agent
+from usersim_env.trace import Trace
+
+
+class ComparisonWarning(UserWarning):
+    """Two sides differ in more than the user side."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that both sides should share: what each has, in words, and the warning if they differ."""
+
+    name: str
+    sim: str
+    reference: str
+    warning: str = ""
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing speaks against the comparison here."""
+        return not self.warning
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Two sides and the tasks on which they meet.
+
+    Attributes:
+        sim, reference: the sides, with all their episodes.
+        tasks: tasks with a scored episode on both sides, in natural order; at least two.
+        only_sim, only_reference: tasks that one side alone has.
+        unscored: tasks that both sides have, of which one has no scored episode.
+        checks: what was compared first.
+        warnings: what a reader has to know before believing a number.
+    """
+
+    sim: Side
+    reference: Side
+    tasks: tuple[str, ...]
+    only_sim: tuple[str, ...]
+    only_reference: tuple[str, ...]
+    unscored: tuple[str, ...]
+    checks: tuple[Check, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """Both, the simulated one first."""
+        return self.sim, self.reference
+
+    @property
+    def gap_words(self) -> str:
+        """``reference − simulated``, or ``real − simulated`` where people sat on the other side."""
+        return f"{self.reference.gap_word} − {self.sim.gap_word}"
+
+
+def pair(sim_traces: Iterable[Trace], reference_traces: Iterable[Trace]) -> Pairing:
+    """Pairs by task id; any number of episodes per task and side.
+
+    Args:
+        sim_traces: the simulated user side's episodes.
+        reference_traces: people's, or another user side's to compare with.
+
+    Raises:
+        UsageError: a side is empty, repeats an episode or has none that is scored; fewer than two tasks are shared.
+
+    Warns:
+        ComparisonWarning: once for each thing that differs; also kept in the result.
+    """
+    sim = Side("sim", tuple(sim_traces))
+    others = tuple(reference_traces)
+    reference = Side("real" if others and all(trace.human for trace in others) else "reference", others)
+    for side in (sim, reference):
+        _check_side(side)
+    mine, theirs = ({trace.task_id for trace in side.traces} for side in (sim, reference))
+    shared = natural(mine & theirs)
+    tasks = tuple(task for task in shared if task in sim.scored and task in reference.scored)
+    _check_overlap(sim, reference, shared, tasks)
+    checks = tuple(_compare(sim, reference, set(shared)))
+    found = [check.warning for check in checks if check.warning] + list(_odd(sim, reference))
+    for text in found:
+        warnings.warn(text, ComparisonWarning, stacklevel=3)
+    unscored = tuple(task for task in shared if task not in tasks)
+    return Pairing(
+        sim, reference, tasks, natural(mine - theirs), natural(theirs - mine), unscored, checks, tuple(found)
+    )
+
+
+def natural(names: Iterable[str]) -> tuple[str, ...]:
+    """Names in an order in which 9 comes before 10."""
+
+    def key(name: str) -> list[tuple[int, str]]:
+        return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+    return tuple(sorted(names, key=key))
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """The first names of a list, and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _check_side(side: Side) -> None:
+    if not side.traces:
+        raise UsageError(
+            f"The {side.role} side has no episodes. Record some with: usersim-env rollout … --out FILE.jsonl"
+        )
+    counts = Counter(trace.id for trace in side.traces)
+    twice = [episode for episode, n in counts.items() if n > 1]
+    if twice:
+        raise UsageError(
+            f"{len(twice)} episode id(s) occur more than once on the {side.role} side ({few(twice)}). Each episode "
+            "counts once: remove repeated lines, or files given twice; more episodes need other seeds."
+        )
+    if not side.scored:
+        kinds = ", ".join(f"{c.fault}/{c.kind} {c.n}" for c in side.failures)
+        raise UsageError(
+            f"None of the {len(side.traces)} episodes of the {side.role} side is scored ({kinds}). A failure is not "
+            "a reward of 0, so nothing can be compared. Find the cause in the traces' failure field and roll out again."
+        )
+
+
+def _check_overlap(sim: Side, reference: Side, shared: Sequence[str], tasks: Sequence[str]) -> None:
+    if not shared:
+        mine, theirs = (natural({trace.task_id for trace in side.traces}) for side in (sim, reference))
+        raise UsageError(
+            f"No task is on both sides: {sim.role} has {few(mine)}; {reference.role} has {few(theirs)}. "
+            "Roll both out with the same --env and --tasks."
+        )
+    if not tasks:
+        raise UsageError(
+            f"{len(shared)} task(s) are on both sides ({few(shared)}), but none has a scored episode on both. "
+            "Roll the failed episodes out again."
+        )
+    if len(tasks) == 1:
+        raise UsageError(
+            f"Only one task is scored on both sides ({tasks[0]}). Tasks are the sample, so an interval needs at least "
+            "two, better twenty. Roll out more, for example with --tasks 0-19."
+        )
+
+
+def _compare(sim: Side, reference: Side, shared: set[str]) -> Iterable[Check]:
+    wanted: tuple[tuple[str, Callable[[Trace], str]], ...] = (
+        ("agent", lambda trace: describe_agent(trace.agent)),
+        ("scoring version", lambda trace: trace.scoring or "unknown"),
+        ("max_steps", lambda trace: str(trace.max_steps)),
+        ("who opens", lambda trace: "the agent" if trace.lazy_open else "the user side"),
+    )
+    for name, of in wanted:
+        mine, theirs = (
+            natural({of(trace) for trace in side.traces if trace.task_id in shared}) for side in (sim, reference)
+        )
+        words = [few(values, 5) for values in (mine, theirs)]
+        warning = ""
+        if mine != theirs:
+            warning = (
+                f"Not the same {name}: {sim.role} has {words[0]}; {reference.role} has {words[1]}. "
+                "The gap below mixes this difference with that of the user sides."
+            )
+        elif len(mine) > 1:
+            warning = f"Both sides pool several values of {name}: {words[0]}. Compare them one by one."
+        yield Check(name, words[0], words[1], warning)
+    yield _task_content(sim, reference, shared)
+
+
+def _task_content(sim: Side, reference: Side, shared: set[str]) -> Check:
+    hashes: dict[str, set[str]] = {}
+    for side in (sim, reference):
+        for trace in side.traces:
+            if trace.task_id in shared:
+                hashes.setdefault(trace.task_id, set()).add(trace.task_hash)
+    changed = natural(task for task, found in hashes.items() if len(found) > 1)
+    words = f"{len(shared)} task{'s' * (len(shared) != 1)}"
+    if not changed:
+        return Check("task content", words, words)
+    warning = (
+        f"Not the same task content: {len(changed)} of {len(shared)} tasks have different hashes ({few(changed)}). "
+        "The two sides did not play the same tasks; record them with the same version of the domain."
+    )
+    return Check("task content", words, f"{len(changed)} of them differ", warning)
+
+
+def _odd(sim: Side, reference: Side) -> Iterable[str]:
+    people = sum(trace.human for trace in sim.traces)
+    if people:
+        yield (
+            f"{people} of {len(sim.traces)} episodes of the sim side have a person in the user's seat: they are not "
+            "simulated. Were the two sides swapped?"
+        )
+    both = {trace.id for trace in sim.traces} & {trace.id for trace in reference.traces}
+    if both:
+        yield f"{len(both)} episode(s) are on both sides: those are compared with themselves."

@@ -1,0 +1,140 @@
+"""A comparison as a page: one self-contained HTML file, with the plots and every number beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from usersim_env.behaviour import DIMENSIONS, RATES
+from usersim_env.errors import InstallError
+from usersim_env.gap.examples import Example
+from usersim_env.gap.plot_style import PLOT_INSTALL, Draw, require_matplotlib, write_plot
+from usersim_env.gap.plots import gap_plot, signal_label, success_plot
+from usersim_env.gap.profile_plots import behaviour_plot, survey_plot
+from usersim_env.gap.result import GapResult
+from usersim_env.gap.tables import MISSING, footnotes, percent, side_rows, signed, span
+from usersim_env.trace import Trace
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+PAGE = "index.html"
+NUMBERS = "gap.json"
+_LONGEST = 2_000  # characters of one turn that a page shows
+
+
+def write_report(result: GapResult, out_dir: str | os.PathLike[str], note: str | None = None) -> Path:
+    """Writes ``index.html``, ``gap.json`` and each plot as PNG (light and dark) and SVG; the page needs no other file.
+
+    Args:
+        result: of `compare`.
+        out_dir: made if it is not there; files of the same names are replaced.
+        note: a sentence for the banner on top, for example that the gap is planted.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        InstallError: matplotlib or jinja2 is not installed.
+    """
+    folder = Path(out_dir)
+    environment = _environment()
+    require_matplotlib()
+    folder.mkdir(parents=True, exist_ok=True)
+    drawings = {name: write_plot(draw, name, folder) for name, draw in _plots(result).items()}
+    page = folder / PAGE
+    page.write_text(_render(environment, result, drawings, note), encoding="utf-8", errors="backslashreplace")
+    numbers = json.dumps(result.as_dict() | {"note": note}, indent=1, allow_nan=False)
+    (folder / NUMBERS).write_text(numbers + "\n", encoding="utf-8")
+    return page
+
+
+def _plots(result: GapResult) -> dict[str, Draw]:
+    plots = {"gap": gap_plot(result), "success": success_plot(result), "behaviour": behaviour_plot(result)}
+    if result.survey:
+        plots["survey"] = survey_plot(result)
+    return plots
+
+
+def _environment() -> Environment:
+    try:
+        import jinja2
+    except ImportError:
+        raise InstallError(f"The page needs jinja2, which is not installed. Type: {PLOT_INSTALL}") from None
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"signed": signed, "span": span, "signal": signal_label, "percent": percent}
+    return environment
+
+
+def _render(environment: Environment, result: GapResult, drawings: dict[str, str], note: str | None) -> str:
+    text = files("usersim_env.gap").joinpath("templates/report.html").read_text(encoding="utf-8")
+    return environment.from_string(text).render(
+        result=result,
+        sim=result.pairing.sim,
+        reference=result.pairing.reference,
+        note=note,
+        drawings=drawings,  # marked safe in the template: matplotlib escapes the text in them
+        headline=headline(result),
+        side_rows=side_rows(result),
+        footnotes=footnotes(result),
+        provenance=[_provenance(side.traces) for side in result.pairing.sides],
+        behaviour=_behaviour(result),
+        examples=[_example(example) for example in result.examples],
+    )
+
+
+def headline(result: GapResult) -> str:
+    """The rule reward's gap in a sentence."""
+    row, pairing = result.rule, result.pairing
+    numbers = f"{signed(row.gap.estimate)} {span(row.gap)}"
+    if row.gap.covers_zero:
+        return f"Rule reward: {numbers}, {row.finding}."
+    side, other = (pairing.reference, pairing.sim) if row.gap.estimate > 0 else pairing.sides
+    sentence = f"the agent succeeds more often with the {side.label} user side than with the {other.label} one"
+    return f"Rule reward: {numbers}: {sentence}{f' ({row.gap.word})' if row.gap.word else ''}."
+
+
+def _behaviour(result: GapResult) -> list[tuple[str, str, str, str]]:
+    """Dimension, feature, and the two means as text."""
+    found = []
+    for dimension, names in DIMENSIONS.items():
+        for name in names:
+            unit = " %" if name in RATES else ""
+            cells = [f"{row.values[name]:.1f}{unit}" if row.values else MISSING for row in result.behaviour]
+            found.append((dimension.split("_")[0], name, cells[0], cells[1]))
+    return found
+
+
+def _provenance(traces: Sequence[Trace]) -> list[tuple[str, str]]:
+    """When, with which software, at what cost the episodes of a side were recorded."""
+    starts = sorted(trace.provenance.started[:16].replace("T", " ") for trace in traces)
+    upstream = {" ".join(trace.provenance.upstream.values()) for trace in traces}
+    costs = [trace.provenance.cost for trace in traces if trace.provenance.cost is not None]
+    return [
+        ("recorded (UTC)", starts[0] if starts[0] == starts[-1] else f"{starts[0]} to {starts[-1]}"),
+        ("usersim_env", ", ".join(sorted({trace.provenance.package for trace in traces}))),
+        ("tasks from", ", ".join(sorted(upstream)) or MISSING),
+        ("domains", ", ".join(sorted({trace.domain for trace in traces}))),
+        ("time", f"{sum(trace.provenance.seconds for trace in traces):.1f} s"),
+        ("cost", f"{sum(costs):.2f} US dollars ({len(costs)} of {len(traces)} known)" if costs else "unknown"),
+    ]
+
+
+def _example(example: Example) -> dict[str, object]:
+    return {"task": example.task_id, "sides": [_transcript(trace) for trace in (example.sim, example.reference)]}
+
+
+def _transcript(trace: Trace) -> dict[str, object]:
+    turns = []
+    for message in trace.messages:
+        cut = len(message.content) - _LONGEST
+        text = message.content[:_LONGEST] + (f" … ({cut} more characters)" if cut > 0 else "")
+        turns.append((message.role, text))
+    answers = sorted((trace.survey or {}).items())
+    return {"id": trace.id, "reward": trace.reward, "ended_by": trace.ended_by, "turns": turns, "survey": answers}

@@ -1,0 +1,168 @@
+"""What a comparison found: everything that tables, plots and the page are made of."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from usersim_env.gap.abandoned import AbandonedBounds
+from usersim_env.gap.bootstrap import DEGENERATE, BootstrapSettings, Interval
+from usersim_env.gap.examples import Example
+from usersim_env.gap.numbers import abandoned_dict, interval_dict, pairing_dict, side_dict
+from usersim_env.gap.pairing import Pairing
+from usersim_env.gap.profiles import BehaviourRow, SurveyCounts
+
+NO_EVIDENCE = "no evidence of a gap"
+"""Said where 0 is inside the interval. It is not the same as no gap."""
+
+
+@dataclass(frozen=True)
+class GapSettings:
+    """How a comparison is made.
+
+    Attributes:
+        seed: of the bootstrap; equal seeds give equal intervals.
+        replicates: redrawn sets of tasks.
+        level: coverage that the intervals aim at.
+        real: refuse a second side that does not consist of people's episodes only.
+    """
+
+    seed: int = 0
+    replicates: int = 10_000
+    level: float = 0.95
+    real: bool = False
+
+    @property
+    def gap_interval(self) -> BootstrapSettings:
+        """For differences of numbers in [0, 1]."""
+        return BootstrapSettings(self.replicates, self.level, self.seed)
+
+    @property
+    def rate_interval(self) -> BootstrapSettings:
+        """For means of numbers in [0, 1]."""
+        return BootstrapSettings(self.replicates, self.level, self.seed, (0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class SignalGap:
+    """One signal's gap over the tasks that have it on both sides.
+
+    Attributes:
+        signal: its name; ``rule`` is the rule reward.
+        sim, reference: means over those tasks of the task's mean.
+        gap: reference minus simulated.
+        n_sim, n_reference: episodes that have the signal.
+        finding: in words.
+    """
+
+    signal: str
+    sim: float
+    reference: float
+    gap: Interval
+    n_sim: int
+    n_reference: int
+    finding: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**found, "gap": interval_dict(self.gap)}
+
+
+@dataclass(frozen=True)
+class GapResult:
+    """Everything that a report says.
+
+    Attributes:
+        pairing: what was compared, with its warnings.
+        gaps: the rule reward first.
+        success: mean success per side with its interval, over the paired tasks; simulated side first.
+        abandoned: how far people who walked off could move the rule reward's gap.
+        behaviour: feature means per side, simulated side first.
+        survey: answers per question.
+        missing: signals that could not be compared, each with the reason.
+        examples: the most different pair of conversations.
+        settings: how it was made.
+    """
+
+    pairing: Pairing
+    gaps: tuple[SignalGap, ...]
+    success: tuple[Interval, Interval]
+    abandoned: AbandonedBounds
+    behaviour: tuple[BehaviourRow, BehaviourRow]
+    survey: tuple[SurveyCounts, ...]
+    missing: tuple[str, ...] = ()
+    examples: tuple[Example, ...] = field(default=(), repr=False)
+    settings: GapSettings = field(default_factory=GapSettings)
+
+    @property
+    def rule(self) -> SignalGap:
+        """The rule reward's gap."""
+        return self.gaps[0]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader has to know before believing a number."""
+        return self.pairing.warnings
+
+    @property
+    def estimand(self) -> str:
+        """What is estimated, in words."""
+        return (
+            f"Mean over tasks of the task's difference of means ({self.pairing.gap_words}); "
+            "the tasks are a sample of possible tasks."
+        )
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Sentences that belong to every report: who was a program, and which agents knew the answers."""
+        found = []
+        sim, reference = self.pairing.sides
+        if reference.role != "real":
+            if sim.synthetic and reference.synthetic:
+                found.append("Both user sides are synthetic: no person took part, so this is not a Sim2Real gap.")
+            else:
+                found.append("Not every episode of the reference side is a person's: it is no human baseline.")
+        agents = sorted({*sim.privileged_agents, *reference.privileged_agents})
+        if agents:
+            found.append(f"Privileged agent: {', '.join(agents)} looks the expected calls of the task up.")
+        return tuple(found)
+
+    def gap(self, signal: str) -> SignalGap:
+        """The gap of one signal; `KeyError` if it was not compared."""
+        return {row.signal: row for row in self.gaps}[signal]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every number as JSON values; ``null`` is missing, and there is no NaN."""
+        return {
+            "estimand": self.estimand,
+            "gap_is": self.pairing.gap_words,
+            "cautions": list(self.cautions),
+            "warnings": list(self.warnings),
+            "settings": dataclasses.asdict(self.settings),
+            "sides": {
+                name: side_dict(side, success)
+                for name, side, success in zip(("sim", "reference"), self.pairing.sides, self.success, strict=True)
+            },
+            "tasks": pairing_dict(self.pairing),
+            "gaps": {row.signal: row.as_dict() for row in self.gaps},
+            "not_compared": list(self.missing),
+            "abandoned": abandoned_dict(self.abandoned),
+            "behaviour": {
+                name: {"n": row.n, **row.values} for name, row in zip(("sim", "reference"), self.behaviour, strict=True)
+            },
+            "survey": {c.field: {"sim": dict(c.sim), "reference": dict(c.reference)} for c in self.survey},
+        }
+
+
+def finding(gap: Interval, pairing: Pairing) -> str:
+    """What the interval of a gap says, in words."""
+    if gap.low is None:
+        return "one task only: no interval"
+    if gap.word == DEGENERATE:
+        same = "degenerate: every task differs by the same amount"
+        return f"{NO_EVIDENCE} ({same})" if gap.covers_zero else same
+    if gap.covers_zero:
+        return NO_EVIDENCE
+    return f"{(pairing.reference if gap.estimate > 0 else pairing.sim).label} higher"

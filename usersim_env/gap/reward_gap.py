@@ -1,0 +1,102 @@
+"""The Sim2Real gap: what the same agent gets with two user sides, for the rule reward and for every signal.
+
+The estimand: mean over tasks of the task's difference of means, reference (or real) minus simulated; the tasks are a
+sample of possible tasks. A rule reward or signal that is missing is left out, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from usersim_env.errors import UsageError
+from usersim_env.gap.abandoned import abandoned_bounds
+from usersim_env.gap.bootstrap import Interval, interval, intervals
+from usersim_env.gap.examples import most_different
+from usersim_env.gap.pairing import Pairing, pair
+from usersim_env.gap.profiles import behaviour_row, survey_counts
+from usersim_env.gap.result import GapResult, GapSettings, SignalGap, finding
+from usersim_env.gap.task_means import (
+    RULE,
+    count_episodes,
+    signal_names,
+    signals_by_task,
+    task_means,
+)
+from usersim_env.trace import Trace
+
+_ByTask = Mapping[str, Sequence[Mapping[str, float]]]
+
+
+def compare(
+    sim_traces: Iterable[Trace], reference_traces: Iterable[Trace], settings: GapSettings | None = None
+) -> GapResult:
+    """The gap between two user sides, from the traces of the same agent on the same tasks.
+
+    Args:
+        sim_traces: with the simulated user side.
+        reference_traces: with people, or with another user side to compare with.
+        settings: of the intervals.
+
+    Raises:
+        UsageError: the traces cannot be compared (see `pair`), one holds an unknown survey answer, or
+            ``settings.real`` is set and somebody else than a person sat on the second side.
+
+    Warns:
+        ComparisonWarning: agent, task content, scoring version, step limit or opening differ.
+    """
+    settings = settings if settings is not None else GapSettings()
+    others = tuple(reference_traces)
+    if settings.real:
+        _only_people(others)
+    pairing = pair(sim_traces, others)
+    sim, reference = (signals_by_task(side, pairing.tasks) for side in pairing.sides)
+    gaps, missing = _gaps(pairing, sim, reference, settings)
+    return GapResult(
+        pairing=pairing,
+        gaps=gaps,
+        success=(_success(sim, settings), _success(reference, settings)),
+        abandoned=abandoned_bounds(pairing, settings.gap_interval),
+        behaviour=(behaviour_row(pairing.sim, pairing.tasks), behaviour_row(pairing.reference, pairing.tasks)),
+        survey=survey_counts(pairing.sim, pairing.reference, pairing.tasks),
+        missing=missing,
+        examples=most_different(pairing),
+        settings=settings,
+    )
+
+
+def _only_people(traces: Sequence[Trace]) -> None:
+    others = sorted({trace.user.kind for trace in traces if not trace.human})
+    if others:
+        count = sum(not trace.human for trace in traces)
+        raise UsageError(
+            f"{count} of {len(traces)} episodes of the real side are of kind {', '.join(others)}; only kind human is "
+            "real. Compare with them as --reference."
+        )
+
+
+def _gaps(
+    pairing: Pairing, sim: _ByTask, reference: _ByTask, settings: GapSettings
+) -> tuple[tuple[SignalGap, ...], tuple[str, ...]]:
+    names = signal_names((sim, reference))
+    means = task_means(sim, names), task_means(reference, names)
+    differences = means[1] - means[0]
+    gaps, missing = [], []
+    for column, gap in enumerate(intervals(differences, settings.gap_interval)):
+        name = names[column]
+        n_sim, n_reference = count_episodes(sim, name), count_episodes(reference, name)
+        if gap is None:
+            where = f"{n_sim} {pairing.sim.label} and {n_reference} {pairing.reference.label} episodes have it"
+            missing.append(f"{name}: no task has it on both sides ({where})")
+            continue
+        rows = ~np.isnan(differences[:, column])
+        a, b = (float(side[rows, column].mean()) for side in means)
+        gaps.append(SignalGap(name, a, b, gap, n_sim, n_reference, finding(gap, pairing)))
+    return tuple(gaps), tuple(missing)
+
+
+def _success(by_task: _ByTask, settings: GapSettings) -> Interval:
+    found = interval(task_means(by_task, (RULE,)), settings.rate_interval)
+    assert found is not None  # every paired task has a rule reward
+    return found
