@@ -1,0 +1,102 @@
+"""Every error of the package; each says what came, what was expected and what to type next.
+
+::
+
+    UsersimError
+    ├── UsageError (also ValueError)      the caller's mistake; nothing was changed or lost
+    │   ├── InvalidAction                 an action that is not {"name": str, "arguments": dict}
+    │   ├── UnknownName                   a task, split, domain, tool, persona or agent that does not exist
+    │   ├── TraceError                    a file of traces: which file, line and field
+    │   └── TermsError                    the terms of a trace forbid what was asked for
+    ├── OutOfTurn                         a driver told the conversation something it had not asked for
+    ├── InstallError                      something is not installed, or is not what we verified
+    └── UserSideError                     the user side failed: becomes a Failure, never a reward of 0
+        ├── Abandoned                     the person left
+        └── BadReply                      the user side answered with something that is not a turn
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UsersimError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class UsageError(UsersimError, ValueError):
+    """The caller's mistake; nothing was changed or lost."""
+
+
+class InvalidAction(UsageError):
+    """An action that is not a dict with a str ``name`` and a dict ``arguments``."""
+
+
+class UnknownName(UsageError):
+    """A name that does not exist; the message lists or suggests those that do."""
+
+
+class TraceError(UsageError):
+    """A file of traces could not be read: which file, which line, which field."""
+
+
+class TermsError(UsageError):
+    """The terms of a trace forbid what was asked for."""
+
+
+class OutOfTurn(UsersimError):
+    """A driver told the conversation something that it had not asked for."""
+
+
+class InstallError(UsersimError):
+    """Something is missing, or its content differs from what was verified."""
+
+
+class UserSideError(UsersimError):
+    """The user side could not take its turn.
+
+    Args:
+        message: one sentence for the reader of the trace.
+        kind: what failed, as a short word that summaries group by (``"outage"``, ``"timeout"`` …).
+    """
+
+    kind = "error"
+
+    def __init__(self, message: str, kind: str | None = None) -> None:
+        super().__init__(message)
+        if kind is not None:
+            self.kind = kind
+
+
+class Abandoned(UserSideError):
+    """The person left before the episode was over."""
+
+    kind = "abandoned"
+
+
+class BadReply(UserSideError):
+    """The user side answered with something that is neither words nor a stop."""
+
+    kind = "bad_reply"
+
+
+def told(error: BaseException) -> str:
+    """``Type: message`` of any error; a foreign one whose text cannot be made gives its type alone."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
+
+
+def unknown(what: str, got: object, known: Iterable[str], more: str = "") -> UnknownName:
+    """Builds an `UnknownName` that suggests the nearest known name, or lists them all when they are few."""
+    names = list(known)
+    near = difflib.get_close_matches(str(got), names, n=1)
+    if near:
+        hint = f"Did you mean {near[0]!r}?"
+    elif len(names) <= 20:
+        hint = f"Known: {', '.join(names) or 'none'}."
+    else:
+        hint = f"There are {len(names)}, for example {names[0]!r} and {names[-1]!r}."
+    return UnknownName(f"Unknown {what} {got!r}. {hint}{' ' + more if more else ''}")
