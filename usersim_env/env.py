@@ -1,0 +1,345 @@
+"""`TauEnv`: one agent, one user side, one task at a time, behind `gymnasium.Env`."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import gymnasium as gym
+from gymnasium import spaces
+
+from usersim_env.conversation import Conversation, Outcome, SurveyTurn, UserTurn, user_failure
+from usersim_env.domains import Task, World, get_domain
+from usersim_env.domains.canonical import evidence
+from usersim_env.errors import UsageError, told
+from usersim_env.feedback import Failure
+from usersim_env.messages import parse_action
+from usersim_env.provenance import make_trace
+from usersim_env.rules import Rules
+from usersim_env.spaces import ToolAction, UnicodeText
+from usersim_env.trace import Seat, Trace, episode_id
+from usersim_env.trace_file import TraceWriter
+from usersim_env.transcript import render_events
+from usersim_env.users.base import User, UserSession
+
+OPTIONS = ("task_id", "user", "tools", "lazy_open")
+UNNAMED = Seat("agent", "unnamed")
+
+
+@dataclass(frozen=True)
+class EnvSettings:
+    """What an env is made with beside its domain and its user side.
+
+    Attributes:
+        split: the tasks to draw from: ``test``, ``train`` or ``dev``.
+        tasks: ids to draw from instead of the whole split.
+        survey: whether the user side is asked to fill in the survey at the end.
+        max_steps: agent steps after which an episode is truncated.
+        record: a file that every episode is appended to as a trace.
+    """
+
+    split: str = "test"
+    tasks: Sequence[str] | None = None
+    survey: bool = True
+    max_steps: int = 200
+    record: str | os.PathLike[str] | None = None
+
+
+class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
+    """A τ-bench domain with a user side that can be swapped.
+
+    Description:
+        The agent serves one customer: it talks to the user side and calls the domain's tools.
+
+    Action space:
+        ``{"name": str, "arguments": dict}``: a tool, or ``respond`` with ``{"content": str}``. Anything of another
+        shape raises `InvalidAction` before any state changes; anything wrong inside becomes a readable error text.
+
+    Observation space:
+        ``{"role": "user" | "tool", "name": str, "content": str}``: what the agent has just received.
+
+    Rewards:
+        τ-bench's rule reward, 0.0 or 1.0, at the end; 0.0 on every other step. An episode that failed is *not scored*:
+        ``info["valid"]`` is false, ``info["feedback"].reward`` is ``None``; the 0.0 that `step` returns means nothing.
+
+    Termination:
+        The user side stops, or the agent transfers to a human. Truncation: ``max_steps``, or a failure.
+
+    Info:
+        ``valid`` always; ``task_id``, ``policy``, ``tools`` at reset; ``feedback`` (`Feedback`) at the end;
+        ``failure`` (`Failure`) when there is one.
+
+    Args:
+        domain: ``retail``, ``airline`` or ``mock``.
+        user: the user side.
+        settings: tasks, limits, survey, recording.
+        render_mode: ``ansi`` (`render` returns the transcript) or ``human`` (it is printed as it comes).
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 1}  # noqa: RUF012 - as Gymnasium has it
+
+    def __init__(
+        self,
+        domain: str,
+        user: User,
+        settings: EnvSettings | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        self._settings = settings if settings is not None else EnvSettings()
+        self._domain = get_domain(domain)
+        self._tasks = _chosen(domain, self._settings)
+        self._user = _checked_user(user)
+        self._rules = Rules(self._settings.max_steps, self._settings.survey)
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise UsageError(f"render_mode is 'ansi', 'human' or None, got {render_mode!r}.")
+        self.render_mode = render_mode
+        self.agent_seat = UNNAMED
+        self._schemas = self._domain.schemas
+        text = UnicodeText()
+        self.observation_space = cast(
+            "spaces.Space[dict[str, str]]", spaces.Dict({"role": text, "name": text, "content": text})
+        )
+        self.action_space = ToolAction(self._schemas())
+        self._conversation: Conversation | None = None
+        self._session: UserSession | None = None
+        self._episode_user = user
+        self._started = 0.0
+        self._done = True
+        self._rendered = 0
+        self._writer = TraceWriter(self._settings.record) if self._settings.record is not None else None
+
+    @property
+    def tools(self) -> list[dict[str, Any]]:
+        """The tools as OpenAI function schemas; a fresh copy each time."""
+        return self._schemas()
+
+    @property
+    def policy(self) -> str:
+        """The domain's policy for the agent, in Markdown."""
+        return self._domain.policy
+
+    @property
+    def task_ids(self) -> tuple[str, ...]:
+        """Ids of the tasks that `reset` draws from."""
+        return tuple(task.id for task in self._tasks)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, str], dict[str, Any]]:
+        """Starts an episode and returns the user side's opening.
+
+        Args:
+            seed: fixes the task that is drawn and everything the user side draws.
+            options: ``task_id``; ``user`` (another user side for this episode); ``tools=False`` leaves policy and tools
+                out of ``info``; ``lazy_open=True`` lets the agent speak first.
+
+        Raises:
+            UnknownName: no such task, or none that the user side can play.
+            UsageError: ``user`` is no `User`. Either way the running episode goes on.
+        """
+        super().reset(seed=seed)
+        options = options or {}
+        for name in options.keys() - set(OPTIONS):
+            warnings.warn(f"reset ignores the unknown option {name!r}; it knows {', '.join(OPTIONS)}.", stacklevel=2)
+        user = _checked_user(self._user if options.get("user") is None else options["user"])
+        task = self._draw(options.get("task_id"))
+        episode_seed = seed if seed is not None else int(self.np_random.integers(1 << 31))
+        task = user.own_task(task, episode_seed)
+        self._leave()
+        rules = Rules(self._rules.max_steps, self._rules.survey, True) if options.get("lazy_open") else self._rules
+        self._conversation = conversation = Conversation(task, World(self._domain), rules, episode_seed)
+        self._episode_user = user
+        self._started = time.time()
+        self._done = False
+        self._rendered = 0
+        self._begin(conversation)
+        info: dict[str, Any] = {"task_id": task.id, "valid": True}
+        if options.get("tools", True):
+            info |= {"policy": self.policy, "tools": self.tools}
+        if conversation.over:
+            info |= {"valid": False, "failure": conversation.outcome.failure}
+        if self.render_mode == "human":
+            self.render()
+        return _observation("user", "user", self._last_words(conversation)), info
+
+    def step(self, action: dict[str, Any]) -> tuple[dict[str, str], float, bool, bool, dict[str, Any]]:
+        """One action of the agent.
+
+        Raises:
+            InvalidAction: not a dict with a str ``name`` and a dict ``arguments``; the episode can go on.
+        """
+        call = parse_action(action)
+        conversation = self._conversation
+        if conversation is None or self._done:
+            raise gym.error.ResetNeeded("The episode is over (or has not begun): call reset() before step().")
+        if conversation.over:  # the opening had failed
+            return self._last(conversation, _observation("user", "user", ""))
+        result = conversation.act(call)
+        if result is None:
+            self._user_turn(conversation)
+            observation = _observation("user", "user", self._last_words(conversation))
+        else:
+            observation = _observation("tool", result.name, result.content)
+        if isinstance(turn := conversation.turn, SurveyTurn):
+            self._survey_turn(conversation, turn)
+        if self.render_mode == "human":
+            self.render()
+        if conversation.over:
+            return self._last(conversation, observation)
+        return observation, 0.0, False, False, {"valid": True}
+
+    def fail(self, failure: Failure) -> dict[str, Any]:
+        """Ends the episode as not scored, for an outage on the agent's side; returns the last ``info``."""
+        if self._conversation is None or self._done:
+            raise UsageError("There is no episode to fail: call reset() first.")
+        if not self._conversation.over:
+            self._conversation.fail(failure)
+        return self._last(self._conversation, _observation("user", "user", ""))[4]
+
+    def render(self) -> str | None:
+        """The transcript so far: returned (``ansi``) or printed as far as it is new (``human``)."""
+        events = self._conversation.events if self._conversation is not None else []
+        if self.render_mode == "ansi":
+            return render_events(events)
+        if self.render_mode == "human":
+            new, self._rendered = events[self._rendered :], len(events)
+            if new:
+                print(render_events(new), flush=True)
+        return None
+
+    def trace(self) -> Trace:
+        """The current or last episode as a `Trace`; one that is not over is ``ended_by="cut"`` and not scored."""
+        if self._conversation is None:
+            raise UsageError("There is no episode yet: call reset() first.")
+        seat = _seat(self._episode_user, _notes(self._session))
+        terms = self._session.terms if self._session is not None else None
+        return make_trace(self._conversation, self.agent_seat, seat, self._started, terms)
+
+    def episode_id(self, task_id: str, seed: int) -> str:
+        """The id that the trace of ``reset(seed=seed, options={"task_id": task_id})`` will have."""
+        task = self._user.own_task(self._domain.task(task_id), seed)
+        return episode_id(task, self.agent_seat, _seat(self._user), seed, self._rules)
+
+    def close(self) -> None:
+        """Ends the episode, if one is running (its trace says ``cut``), and frees file and session."""
+        self._leave()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        super().close()
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _draw(self, task_id: str | None) -> Task:
+        index = int(self.np_random.integers(len(self._tasks)))
+        return self._tasks[index] if task_id is None else self._domain.task(task_id)
+
+    def _begin(self, conversation: Conversation) -> None:
+        try:
+            self._session = self._episode_user.begin(conversation.scene())
+        except Exception as error:
+            conversation.fail(user_failure(error))
+            return
+        conversation.watcher = self._session.watch if self._episode_user.sees_everything else None
+        if not conversation.rules.lazy_open:
+            self._user_turn(conversation)
+
+    def _user_turn(self, conversation: Conversation) -> None:
+        turn, session = conversation.turn, self._session
+        assert isinstance(turn, UserTurn) and session is not None
+        ask: Callable[..., object] = session.open if turn.opening else session.reply
+        try:
+            reply = ask(turn.scene)
+        except Exception as error:
+            conversation.fail(user_failure(error))
+        else:
+            conversation.hear(reply)
+
+    def _survey_turn(self, conversation: Conversation, turn: SurveyTurn) -> None:
+        assert self._session is not None
+        try:
+            survey = self._session.fill_survey(turn.scene)
+        except Exception as error:
+            conversation.fail(user_failure(error))
+        else:
+            conversation.survey(survey)
+
+    def _last(
+        self, conversation: Conversation, observation: dict[str, str]
+    ) -> tuple[dict[str, str], float, bool, bool, dict[str, Any]]:
+        outcome = conversation.outcome
+        self._done = True
+        try:
+            self._record()
+        finally:
+            self._free()
+        reward = outcome.feedback.reward
+        return observation, reward or 0.0, outcome.terminated, not outcome.terminated, _end_info(outcome)
+
+    @staticmethod
+    def _last_words(conversation: Conversation) -> str:
+        """What the user side has just said; empty after a bare stop or a failure."""
+        event = conversation.events[-1] if conversation.events else {}
+        return event["content"] if event.get("event") in ("say", "stop") else ""
+
+    def _record(self) -> None:
+        if self._writer is not None:
+            self._writer.write(self.trace())
+
+    def _free(self) -> None:
+        if self._session is not None:
+            try:
+                self._session.close()
+            except Exception as error:  # the episode is over and on disk: nothing to fail any more
+                warnings.warn(f"The user side could not be closed. {told(error)}", stacklevel=2)
+
+    def _leave(self) -> None:
+        """Breaks a running episode off; its trace says so."""
+        if not self._done:
+            self._done = True
+            try:
+                self._record()
+            finally:
+                self._free()
+        self._session = None
+
+
+def _observation(role: str, name: str, content: str) -> dict[str, str]:
+    return {"role": role, "name": name, "content": content}
+
+
+def _seat(user: User, notes: dict[str, Any] | None = None) -> Seat:
+    return Seat(user.kind, user.name, user.describe(), notes=notes or {})
+
+
+def _notes(session: UserSession | None) -> dict[str, Any]:
+    """What the session wants in the trace, as JSON whatever came: bad notes must not cost the episode."""
+    try:
+        notes = dict(session.notes()) if session is not None else {}
+    except Exception as error:
+        return {"notes_failed": told(error)}
+    return dict(evidence(notes))
+
+
+def _checked_user(user: object) -> User:
+    if not isinstance(user, User):
+        raise UsageError(f"user is a usersim_env.users.User, got {type(user).__name__}.")
+    return user
+
+
+def _end_info(outcome: Outcome) -> dict[str, Any]:
+    info: dict[str, Any] = {"valid": outcome.feedback.reward is not None, "feedback": outcome.feedback}
+    return info if outcome.failure is None else info | {"failure": outcome.failure}
+
+
+def _chosen(domain: str, settings: EnvSettings) -> tuple[Task, ...]:
+    found = get_domain(domain)
+    if settings.tasks is None:
+        return found.tasks(settings.split)
+    if isinstance(settings.tasks, str) or not settings.tasks:
+        raise UsageError(f"tasks is a list of task ids such as ['{domain}/test/0'], got {settings.tasks!r}.")
+    return tuple(found.task(task_id) for task_id in settings.tasks)

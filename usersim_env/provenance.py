@@ -1,0 +1,61 @@
+"""From a conversation to its trace."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+
+from usersim_env.conversation import Conversation
+from usersim_env.recorded_task import differing
+from usersim_env.scoring import SCORING_VERSION
+from usersim_env.trace import Provenance, Seat, Terms, Trace, episode_id
+from usersim_env.version import __version__
+
+
+def make_trace(
+    conversation: Conversation, agent: Seat, user: Seat, started: float, terms: Terms | None = None
+) -> Trace:
+    """The trace of a conversation; one that is not over is ``ended_by="cut"`` and not scored.
+
+    Args:
+        conversation: the episode, over or not.
+        agent: who sat in the agent's seat.
+        user: who sat in the user's seat, with the session's notes.
+        started: when the episode began, in seconds since the epoch.
+        terms: what may be done with the trace; our own terms by default.
+    """
+    c = conversation
+    outcome = c.outcome if c.over else None
+    feedback = outcome.feedback if outcome is not None else None
+    survey = feedback.survey if feedback is not None else None
+    return Trace(
+        id=episode_id(c.task, agent, user, c.seed, c.rules),
+        task_id=c.task.id,
+        task_hash=c.task.hash,
+        domain=c.task.domain,
+        agent=agent,
+        user=user,
+        seed=c.seed,
+        max_steps=c.rules.max_steps,
+        events=tuple(c.events),
+        ended_by=outcome.ended_by if outcome is not None else "cut",
+        reward=feedback.reward if feedback is not None else None,
+        checks=dict(feedback.checks) if feedback is not None else {},
+        survey=dict(survey.answers) if survey is not None else None,
+        failure=outcome.failure if outcome is not None else None,
+        effort=c.effort(),
+        provenance=Provenance(
+            package=__version__,
+            upstream=dict(c.world.domain.source),
+            started=datetime.fromtimestamp(started, timezone.utc).isoformat(timespec="seconds"),
+            seconds=round(time.time() - started, 3),
+        ),
+        behaviour=feedback.behaviour if feedback is not None else None,
+        signals=dict(feedback.signals) if feedback is not None else {},
+        terms=terms if terms is not None else Terms(),
+        lazy_open=c.rules.lazy_open,
+        asks_survey=c.rules.survey,
+        scoring=SCORING_VERSION,
+        recording=feedback.recording if feedback is not None else c.recording,
+        task=differing(c.task, c.world.domain),
+    )

@@ -1,0 +1,119 @@
+"""The ids, and what `gym.make` builds from them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import gymnasium as gym
+
+from usersim_env.domains import get_domain
+from usersim_env.env import EnvSettings, TauEnv
+from usersim_env.errors import UsageError, unknown
+from usersim_env.users.agenda import AgendaUser
+from usersim_env.users.base import User
+from usersim_env.users.recorded.sources import load_traces
+from usersim_env.users.replay import ReplayUser
+from usersim_env.users.terminal import TerminalUser
+
+DOMAINS = {"Retail": "retail", "Airline": "airline", "Mock": "mock"}
+SIDES: dict[str, bool] = {"": False, "agenda": False, "replay": False, "human": True}
+"""User side in the id → whether an episode cannot be repeated from its seed."""
+REPLAY = ("traces", "purpose", "on_divergence", "handover", "divergence")
+"""Keywords of the replay ids: recordings (paths or `Trace`), and the fields of `ReplayUser`."""
+
+
+def env_id(domain: str, side: str = "") -> str:
+    """The id of a domain and user side: ``env_id("retail", "agenda") == "TauRetail-agenda-v0"``."""
+    names = {value: key for key, value in DOMAINS.items()}
+    if domain not in names:
+        raise unknown("domain", domain, names)
+    if side not in SIDES:
+        raise unknown("user side", side, filter(None, SIDES))
+    return f"Tau{names[domain]}-{side + '-' if side else ''}v0"
+
+
+def register_all() -> None:
+    """Registers every id; called on import."""
+    for domain in DOMAINS.values():
+        for side, nondeterministic in SIDES.items():
+            gym.register(
+                env_id(domain, side),
+                entry_point="usersim_env.registration:make_env",
+                nondeterministic=nondeterministic,
+                kwargs={"domain": domain, "side": side},
+            )
+
+
+def make_env(domain: str, side: str, render_mode: str | None = None, **keywords: Any) -> TauEnv:
+    """Builds the env behind an id.
+
+    Args:
+        domain: ``retail``, ``airline`` or ``mock``.
+        side: ``""`` (then ``user=`` is needed), ``agenda``, ``replay`` or ``human``.
+        render_mode: ``ansi`` or ``human``.
+        keywords: ``user``, a `User` to sit there instead; ``persona`` for the agenda user; `REPLAY` for
+            recordings (their tasks are what `reset` draws from); the fields of `EnvSettings`.
+
+    Raises:
+        UsageError: an unknown keyword, no user side, or no recordings.
+        TermsError: recordings that may not be trained on, without ``purpose="evaluation"``.
+    """
+    settings = {f.name: keywords.pop(f.name) for f in dataclasses.fields(EnvSettings) if f.name in keywords}
+    user = keywords.pop("user", None)
+    persona = keywords.pop("persona", None)
+    replay = {name: keywords.pop(name) for name in REPLAY if name in keywords}
+    for name in keywords:
+        raise unknown("keyword", name, ["user", "persona", *REPLAY, *(f.name for f in dataclasses.fields(EnvSettings))])
+    if replay and (side != "replay" or user is not None):
+        raise UsageError(f"{', '.join(replay)}: goes with {env_id(domain, 'replay')} and without user=.")
+    if persona is not None and (side != "agenda" or user is not None):
+        raise UsageError(f"persona={persona!r} goes with {env_id(domain, 'agenda')} and without user=.")
+    if user is None and side == "replay":
+        user = _replay_user(domain, **replay)
+        settings["tasks"] = _recorded_tasks(domain, user, settings)
+    elif user is None:
+        user = _default_user(domain, side, persona)
+    return TauEnv(domain, user, EnvSettings(**settings), render_mode)
+
+
+def _default_user(domain: str, side: str, persona: Any) -> User:
+    if side == "agenda":
+        return AgendaUser() if persona is None else AgendaUser(persona=persona)
+    if side == "human":
+        return TerminalUser()
+    raise UsageError(
+        f"{env_id(domain)} has no user side of its own: gym.make({env_id(domain)!r}, user=…), or make "
+        f"{env_id(domain, 'agenda')!r}."
+    )
+
+
+def _replay_user(domain: str, traces: Any = None, **settings: Any) -> ReplayUser:
+    return ReplayUser(load_traces(traces, domain), **settings)
+
+
+def _recorded_tasks(domain: str, user: ReplayUser, settings: dict[str, Any]) -> Any:
+    """The ids to draw from: those asked for, else all with a recording (of the split, where one is asked for)."""
+    tasks = settings.get("tasks")
+    if tasks is not None:
+        if tasks and not isinstance(tasks, str):
+            for task_id in tasks:
+                user.own_task(get_domain(domain).task(task_id), seed=0)
+        return tasks
+    if "split" not in settings:
+        return user.task_ids
+    split = {task.id for task in get_domain(domain).tasks(settings["split"])}
+    if found := [task_id for task_id in user.task_ids if task_id in split]:
+        return found
+    raise UsageError(
+        f"No recording of the split {settings['split']!r}: there are recordings of {user.task_ids[0]!r} and "
+        f"{len(user.task_ids) - 1} others. Leave split= out to play them all."
+    )
+
+
+def env_parts(name: str) -> tuple[str, str]:
+    """Domain and user side of an id; the inverse of `env_id`."""
+    known = {env_id(domain, side): (domain, side) for domain in DOMAINS.values() for side in SIDES}
+    if name not in known:
+        raise unknown("env", name, known)
+    return known[name]
