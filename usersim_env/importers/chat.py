@@ -1,0 +1,115 @@
+"""Chat-completion messages (OpenAI's shape) as events and back; τ-bench's results are made of them too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from usersim_env.importers.fields import Fields, load_json, text_of
+from usersim_env.importers.recording import Event, Recorder
+from usersim_env.messages import RESPOND
+from usersim_env.trace import JsonDict
+
+STOP = "###STOP###"
+"""With this word the user side of τ-bench and its relatives ends an episode; it stands inside the last message."""
+
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+
+
+def read_message(recorder: Recorder, message: Fields, first_call_only: bool = False) -> None:
+    """One message told to a recorder.
+
+    Args:
+        recorder: of the episode.
+        message: in the shape of OpenAI's chat completions.
+        first_call_only: of several tool calls in one message only the first was executed, as in τ-bench.
+
+    Raises:
+        TraceError: which field is wrong.
+    """
+    role = message.get("role", str)
+    if role not in ROLES:
+        raise message.error("role", f"expected {', '.join(ROLES)}, got {role!r:.80}")
+    message.find("content", str, list)
+    recorder.begin(message.value)
+    if role == "user":
+        read_user(recorder, text_of(message.value), (STOP,))
+    elif role == "assistant":
+        _assistant(recorder, message, first_call_only)
+    elif role in ("tool", "function"):
+        call_id = message.find("tool_call_id", str)
+        if not recorder.result(text_of(message.value), call_id) and not recorder.ended_by:
+            recorder.notes.append(f"{message.where}: a tool result without a call")
+
+
+def read_user(recorder: Recorder, text: str, stops: Sequence[str]) -> None:
+    """Words of the user side; one of the stop words anywhere in them ends the episode."""
+    if any(stop in text for stop in stops):
+        for stop in stops:
+            text = text.replace(stop, "")
+        recorder.stop(text.strip())
+    else:
+        recorder.say(text)
+
+
+def _assistant(recorder: Recorder, message: Fields, first_call_only: bool) -> None:
+    text = text_of(message.value)
+    calls = list(message.each("tool_calls")) if message.find("tool_calls", list) else []
+    if message.find("function_call", dict):
+        calls.append(Fields({"function": message.value["function_call"]}, message.where))
+    if not calls:
+        recorder.respond(text)
+        return
+    for number, call in enumerate(calls[:1] if first_call_only else calls):
+        function = call.inside("function")
+        beside = text if text and number == 0 else None
+        recorder.call(function.get("name", str), _arguments(function), call.find("id", str), beside)
+
+
+def _arguments(function: Fields) -> Any:
+    text = function.get("arguments", str)
+    try:
+        found = load_json(text or "{}")
+    except ValueError as error:
+        raise function.error("arguments", f"not JSON: {error} (got {text[:80]!r})") from None
+    if not isinstance(found, dict):
+        raise function.error("arguments", f"expected an object, got {text[:80]!r}")
+    return found
+
+
+def as_message(role: str, events: Sequence[tuple[int, Event]]) -> JsonDict:
+    """A message from its events; a role that has none gets no content."""
+    if role == "user":
+        return {"role": role, "content": events[0][1].get("content", "") if events else ""}
+    if role == "assistant":
+        return _as_assistant(events)
+    if role == "tool" and events:
+        number, event = events[0]
+        return {"role": role, "tool_call_id": call_id(number, event), "content": event.get("result", "")}
+    return {"role": role}
+
+
+def _as_assistant(events: Sequence[tuple[int, Event]]) -> JsonDict:
+    calls = [(number, event) for number, event in events if not is_talk(event)]
+    if not calls:
+        return {"role": "assistant", "content": events[0][1]["arguments"]["content"] if events else ""}
+    tool_calls = [
+        {
+            "id": call_id(number, event),
+            "type": "function",
+            "function": {"name": event["name"], "arguments": json.dumps(event["arguments"], ensure_ascii=False)},
+        }
+        for number, event in calls
+    ]
+    return {"role": "assistant", "content": calls[0][1].get("text"), "tool_calls": tool_calls}
+
+
+def is_talk(event: Event) -> bool:
+    """Whether an event is the agent's words to the user side."""
+    return event["event"] == "act" and event["name"] == RESPOND and "result" not in event
+
+
+def call_id(number: int, event: Event) -> str:
+    """The id of a recorded call, else one made of the event's number."""
+    return str(event.get("call_id", f"call_{number}"))
