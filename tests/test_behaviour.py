@@ -186,9 +186,7 @@ def test_quirks_of_the_phrase_rates(text: str, feature: str, value: float) -> No
 
 
 def test_a_turn_counts_for_the_first_kind_of_question_only() -> None:
-    features = _features(
-        "are you sure, what do you mean, how much", "what do you mean, how much", "how much", "ok"
-    )
+    features = _features("are you sure, what do you mean, how much", "what do you mean, how much", "how much", "ok")
     kinds = [features[f"{kind}_q_rate"] for kind in ("pushback", "clarify", "info")]
     assert kinds == [0.25, 0.25, 0.25]
 
@@ -247,9 +245,7 @@ def test_a_run_of_three_words_repeats_above_ten_and_never_across_turns() -> None
 
 
 def test_hits_name_the_list_and_the_phrases() -> None:
-    hits = phrase_hits(
-        "Please check again: I'm not sure which order 12345 is, thanks<|think|>sorry<|/think|>"
-    )
+    hits = phrase_hits("Please check again: I'm not sure which order 12345 is, thanks<|think|>sorry<|/think|>")
     assert hits == {
         "polite": ["please", "thanks"],
         "uncertainty": ["i'm not sure"],
@@ -264,9 +260,7 @@ def test_hits_name_the_list_and_the_phrases() -> None:
 def test_hits_agree_with_the_rates_on_every_vector() -> None:
     named = {"polite": "politeness_rate", "agent_talk": "id_confuse_rate", "ack": "ack_only_rate"}
     named |= {name: f"{name}_rate" for name in ("uncertainty", "certainty", "emotion", "accusation", "pivot")}
-    for text in {
-        text for vector in VECTORS for text in user_turns(vector["conversation"], vector["source"])[0]
-    }:
+    for text in {text for vector in VECTORS for text in user_turns(vector["conversation"], vector["source"])[0]}:
         features, hits = _features(text), phrase_hits(text)
         for name, feature in named.items():
             assert (name in hits) == (features[feature] == 1), (name, text)
@@ -285,11 +279,7 @@ def test_a_text_of_a_megabyte_is_measured(text: str) -> None:
 def test_bad_input_says_what_came_and_what_was_expected() -> None:
     with pytest.raises(ValueError, match="source is 'person'; expected 'human' or 'llm'"):
         behaviour_features([], "person")  # type: ignore[arg-type]
-    with pytest.raises(
-        ValueError, match=r"message 0 has the keys \['content'\]; expected 'role' and 'content'"
-    ):
+    with pytest.raises(ValueError, match=r"message 0 has the keys \['content'\]; expected 'role' and 'content'"):
         behaviour_features([{"content": "hi"}], "llm")
-    with pytest.raises(
-        TypeError, match=r"content of message 1 is of type list; expected text or None\. Join"
-    ):
+    with pytest.raises(TypeError, match=r"content of message 1 is of type list; expected text or None\. Join"):
         behaviour_features([*_say("hi"), {"role": "user", "content": [{"text": "hi"}]}], "llm")
