@@ -30,11 +30,11 @@ def test_link_leads_somewhere(target: str) -> None:
     assert (ROOT / target).exists()
 
 
-@pytest.mark.parametrize("line", re.findall(r"usersim-env (.+)", README))
+@pytest.mark.parametrize("line", re.findall(r"^\.venv/bin/usersim-env (.+)$", README, re.M))
 def test_commands_parse(line: str) -> None:
     from usersim_env.cli import _parser
 
-    words = line.split("#")[0].replace("…", "").replace("`", "").split()
+    words = line.split("#")[0].split()
     assert _parser().parse_args(words).command == words[0]
 
 
