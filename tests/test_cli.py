@@ -23,13 +23,13 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_shows_an_example_that_parses(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from usersim_env.cli import _parser
+    from usersim_env.cli import parser
 
     code, out, _ = run(capsys, command, "--help")
     example = out.split("example:")[1].split()
     assert code == 0
     assert example[:2] == ["usersim-env", command]
-    assert _parser().parse_args(example[1:]).command == command
+    assert parser().parse_args(example[1:]).command == command
 
 
 @pytest.mark.parametrize(

@@ -32,10 +32,10 @@ def test_link_leads_somewhere(target: str) -> None:
 
 @pytest.mark.parametrize("line", re.findall(r"^\.venv/bin/usersim-env (.+)$", README, re.M))
 def test_commands_parse(line: str) -> None:
-    from usersim_env.cli import _parser
+    from usersim_env.cli import parser
 
     words = line.split("#")[0].split()
-    assert _parser().parse_args(words).command == words[0]
+    assert parser().parse_args(words).command == words[0]
 
 
 def test_make_targets_exist() -> None:

@@ -21,6 +21,7 @@ from usersim_env.baselines.oracle import Oracle
 from usersim_env.baselines.silent import Silent
 from usersim_env.errors import UnknownName, UsageError, UserSideError
 from usersim_env.rollout import RolloutResult, RolloutSettings, agent_seed, rollout, select_tasks
+from usersim_env.trace_file import iter_traces
 
 TASKS = [f"mock/test/{i}" for i in range(4)]
 USER = ScriptedUser(("hi", "yes"), answers={"reuse": "Maybe"})
@@ -233,7 +234,8 @@ def test_broken_off_episode_is_run_again(tmp_path: Path) -> None:
     result = run(Silent(), out, seeds=[0])
     assert result.resumed == 0
     assert untimed(result.traces) == untimed(whole.traces)
-    assert len(read_traces(out)) == 5, "what was there is kept"
+    assert len(list(iter_traces(out))) == 5, "what was there is kept"
+    assert all(trace.valid for trace in read_traces(out))
 
 
 SLOW = """

@@ -21,7 +21,7 @@ from usersim_env.env import TauEnv
 from usersim_env.errors import InvalidAction, UsageError, told
 from usersim_env.feedback import Failure
 from usersim_env.trace import Seat, Trace
-from usersim_env.trace_file import TraceWriter, iter_traces
+from usersim_env.trace_file import TraceWriter, iter_traces, latest
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class RolloutSettings:
         out: file of traces; episodes that it already holds are not run again.
         keywords: further keywords of `gym.make`.
         progress: show a progress bar (on standard error).
+        retry_failed: run episodes again that ``out`` holds without a reward; the new trace replaces the old one for
+            every reader of the file.
     """
 
     tasks: Sequence[str] | None = None
@@ -41,6 +43,7 @@ class RolloutSettings:
     out: str | os.PathLike[str] | None = None
     keywords: Mapping[str, Any] = field(default_factory=dict)
     progress: bool = True
+    retry_failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def rollout(agent: Agent, env_id: str, settings: RolloutSettings | None = None) 
         tasks = env.task_ids if settings.tasks is None else settings.tasks
         todo = [(t, s) for t in tasks for s in settings.seeds]
         wanted = {env.episode_id(task, seed): (task, seed) for task, seed in todo}
-        found = _on_disk(settings.out, wanted)
+        found = _on_disk(settings.out, wanted, settings.retry_failed)
         resumed = len(found)
         with _Progress(len(wanted), agent.name, settings.progress) as progress:
             for trace in found.values():
@@ -113,11 +116,12 @@ def rollout(agent: Agent, env_id: str, settings: RolloutSettings | None = None) 
     return RolloutResult(tuple(found[key] for key in wanted), resumed)
 
 
-def _on_disk(out: str | os.PathLike[str] | None, wanted: Iterable[str]) -> dict[str, Trace]:
+def _on_disk(out: str | os.PathLike[str] | None, wanted: Iterable[str], retry_failed: bool) -> dict[str, Trace]:
     if out is None or not Path(out).exists():
         return {}
     ids = set(wanted)
-    return {trace.id: trace for trace in iter_traces(out) if trace.id in ids and trace.ended_by != "cut"}
+    finished = (t for t in latest(iter_traces(out)) if t.ended_by != "cut" and not (retry_failed and t.failure))
+    return {trace.id: trace for trace in finished if trace.id in ids}
 
 
 def _run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -133,8 +133,24 @@ def iter_traces(path: str | os.PathLike[str]) -> Iterator[Trace]:
 
 
 def read_traces(path: str | os.PathLike[str]) -> list[Trace]:
-    """All traces of a file; see `iter_traces`."""
-    return list(iter_traces(path))
+    """The traces of a file, without failed episodes that a later line has run again; see `iter_traces`."""
+    return latest(iter_traces(path))
+
+
+def latest(traces: Iterable[Trace]) -> list[Trace]:
+    """Traces without those not scored that a later one of the same id replaces (a retry, or after a broken-off run)."""
+    found: list[Trace] = []
+    unscored: dict[str, int] = {}
+    for trace in traces:
+        at = unscored.pop(trace.id, None)
+        if at is None:
+            at = len(found)
+            found.append(trace)
+        else:
+            found[at] = trace
+        if not trace.valid:
+            unscored[trace.id] = at
+    return found
 
 
 def parse(line: bytes, where: str) -> Trace:

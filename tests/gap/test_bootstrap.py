@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from usersim_env.errors import UsageError
 from usersim_env.gap.bootstrap import (
@@ -17,7 +18,7 @@ from usersim_env.gap.bootstrap import (
 FAST = BootstrapSettings(replicates=1000)
 
 
-def drawn(n: int, width: int = 1, seed: int = 0) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def drawn(n: int, width: int = 1, seed: int = 0) -> NDArray[np.float64]:
     return np.random.default_rng(seed).uniform(-0.6, 1, (n, width))
 
 

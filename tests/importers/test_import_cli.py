@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from usersim_env.cli import _parser, main
+from usersim_env.cli import main, parser
 from usersim_env.domains import World, get_domain, get_task
 from usersim_env.importers.tau_usi import TERMS
 from usersim_env.trace_file import read_traces
@@ -117,4 +117,4 @@ def test_help_shows_an_example_that_parses(command: str, capsys: pytest.CaptureF
     code, out, _ = run(capsys, command, "--help")
     example = out.split("example:")[1].split()
     assert code == 0 and example[:2] == ["usersim-env", command]
-    assert _parser().parse_args(example[1:]).command == command
+    assert parser().parse_args(example[1:]).command == command

@@ -1,0 +1,45 @@
+"""``usersim-env gap``: compare two user sides."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from typing import Any
+
+from rich.console import Console
+
+from usersim_env.commands.base import command, json_flag, print_json
+from usersim_env.gap import ComparisonWarning, GapSettings, compare, print_tables, write_report
+from usersim_env.trace_file import read_traces
+
+
+def add(commands: Any) -> None:
+    """Adds the command."""
+    parser = command(
+        commands, "gap", "Compare two user sides for the same agent on the same tasks.",
+        "gap --sim runs/cooperative.jsonl --reference runs/humanlike.jsonl --out runs/gap", run,
+    )  # fmt: skip
+    parser.add_argument("--sim", required=True, metavar="FILE", help="traces with the simulated user side")
+    other = parser.add_mutually_exclusive_group(required=True)
+    other.add_argument("--reference", metavar="FILE", help="traces with the user side to compare with")
+    other.add_argument("--real", metavar="FILE", help="traces with people (refused when anyone else spoke)")
+    parser.add_argument("--out", metavar="DIR", help="write a page with plots there")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap (default: 0)")
+    parser.add_argument("--note", metavar="TEXT", help="a remark to print on top of the report")
+    json_flag(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Runs it."""
+    reference = arguments.real or arguments.reference
+    settings = GapSettings(seed=arguments.seed, real=arguments.real is not None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ComparisonWarning)  # tables, page and JSON say the same
+        result = compare(read_traces(arguments.sim), read_traces(reference), settings)
+    if arguments.json:
+        print_json(result.as_dict())
+    else:
+        print_tables(result, note=arguments.note)
+    if arguments.out is not None:
+        page = write_report(result, arguments.out, note=arguments.note)
+        Console(stderr=True).print(f"Page: {page}", highlight=False, soft_wrap=True)

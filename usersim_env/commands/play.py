@@ -1,0 +1,31 @@
+"""``usersim-env play``: be the user at the terminal."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from usersim_env import play
+from usersim_env.baselines import make_agent
+from usersim_env.commands.base import command
+from usersim_env.domains import LOADERS
+
+
+def add(commands: Any) -> None:
+    """Adds the command."""
+    parser = command(
+        commands, "play", "Be the user at the terminal.",
+        "play --domain retail --task retail/test/17 --agent clerk --out runs/me.jsonl", run,
+    )  # fmt: skip
+    parser.add_argument("--domain", default="retail", choices=list(LOADERS))
+    parser.add_argument("--task", metavar="ID", help="for example retail/test/17 (default: drawn by the seed)")
+    parser.add_argument("--agent", default="clerk", metavar="NAME", help="who serves you (default: clerk)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--out", metavar="FILE.jsonl", help="append the trace there")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Runs it."""
+    agent = make_agent(arguments.agent)
+    trace = play.play_terminal(agent, arguments.domain, arguments.task, arguments.seed, arguments.out)
+    print(play.closing_line(trace))

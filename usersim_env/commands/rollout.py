@@ -1,0 +1,62 @@
+"""``usersim-env rollout``: run an agent on tasks."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from usersim_env.baselines import make_agent
+from usersim_env.commands.base import command, json_flag, print_json
+from usersim_env.errors import UsageError
+from usersim_env.registration import env_parts
+from usersim_env.rollout import RolloutResult, RolloutSettings, rollout, select_tasks
+
+
+def add(commands: Any) -> None:
+    """Adds the command."""
+    parser = command(
+        commands, "rollout", "Run an agent on tasks; traces go to a file, finished episodes are not run again.",
+        "rollout --env TauRetail-agenda-v0 --agent clerk --tasks 0-9 --seed 0 --out runs/clerk.jsonl", run,
+    )  # fmt: skip
+    parser.add_argument("--env", required=True, metavar="ID", help="for example TauRetail-agenda-v0")
+    parser.add_argument("--agent", required=True, metavar="NAME", help="silent, oracle, clerk, … or module:name")
+    parser.add_argument("--persona", metavar="NAME", help="of the agenda user")
+    parser.add_argument("--split", default="test", metavar="NAME", help="test, train or dev (default: test)")
+    parser.add_argument("--tasks", default="all", metavar="LIST", help="all, 0-9 or 1,4 (default: all)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="first seed (default: 0)")
+    parser.add_argument("--episodes", type=int, default=1, metavar="K", help="seeds N … N+K-1 for each task")
+    parser.add_argument("--max-steps", type=int, default=200, metavar="N", help="agent steps (default: 200)")
+    parser.add_argument("--traces", nargs="+", metavar="FILE", help="recordings, for the replay ids")
+    parser.add_argument("--purpose", choices=["training", "evaluation"], help="of the recordings (default: training)")
+    parser.add_argument("--on-divergence", choices=["continue", "truncate"], help="what a replay does when it is left")
+    parser.add_argument("--out", required=True, metavar="FILE.jsonl")
+    parser.add_argument("--retry-failed", action="store_true", help="run episodes again that the file has as failed")
+    json_flag(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Runs it."""
+    domain, _ = env_parts(arguments.env)
+    if arguments.seed < 0 or arguments.episodes < 1:
+        raise UsageError(f"--seed is at least 0 and --episodes at least 1, got {arguments.seed}, {arguments.episodes}.")
+    keywords: dict[str, Any] = {"split": arguments.split, "max_steps": arguments.max_steps}
+    for name in ("persona", "traces", "purpose", "on_divergence"):
+        if getattr(arguments, name) is not None:
+            keywords[name] = getattr(arguments, name)
+    # With recordings, "all" are the tasks that have one.
+    recorded = arguments.traces is not None and arguments.tasks == "all"
+    settings = RolloutSettings(
+        tasks=None if recorded else select_tasks(domain, arguments.split, arguments.tasks),
+        seeds=range(arguments.seed, arguments.seed + arguments.episodes),
+        out=arguments.out,
+        keywords=keywords,
+        retry_failed=arguments.retry_failed,
+    )
+    result = rollout(make_agent(arguments.agent), arguments.env, settings)
+    print_json(result.summary()) if arguments.json else print(_summary_line(result, arguments.out))
+
+
+def _summary_line(result: RolloutResult, out: str) -> str:
+    failed = ", ".join(f"{name} {count}" for name, count in sorted(result.failed.items())) or "none"
+    success = "no episode scored" if result.success is None else f"success {result.success:.3f}"
+    return f"{success}; {len(result.scored)} scored, failed: {failed}; {result.resumed} were on disk; {out}"
