@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from usersim_env.scene import Scene
-from usersim_env.users.agenda.parser import parse_instruction
+from usersim_env.users.agenda.checked import Agendas, agenda_of, check_agendas
 from usersim_env.users.agenda.persona import Persona, persona_of
 from usersim_env.users.agenda.session import AgendaSession
 from usersim_env.users.base import User
@@ -23,22 +23,30 @@ class AgendaUser(User):
 
     Args:
         persona: a name of `PERSONAS`, or numbers of your own.
+        agendas: ``"checked"``, the agendas that people wrote for the test tasks and a rule-based draft for every other
+            text; ``"draft"``, drafts only; or a mapping of task ids to agendas of your own.
 
     Raises:
-        UnknownName: no persona of that name.
+        UnknownName: no persona or source of agendas of that name.
     """
 
     kind: ClassVar[str] = "agenda"
 
     persona: Persona | str = "cooperative"
+    agendas: Agendas = "checked"
 
     def __post_init__(self) -> None:
         persona_of(self.persona)
+        check_agendas(self.agendas)
 
     def begin(self, scene: Scene) -> AgendaSession:
-        """Reads the instruction (once per process) and starts."""
-        return AgendaSession(parse_instruction(scene.instruction), persona_of(self.persona), scene)
+        """Looks up or reads the agenda (once per process) and starts."""
+        agenda = agenda_of(scene.task_id, scene.instruction, self.agendas)
+        return AgendaSession(agenda, persona_of(self.persona), scene)
 
     def describe(self) -> dict[str, Any]:
-        """The persona's name, or its numbers."""
-        return {"persona": self.persona if isinstance(self.persona, str) else asdict(self.persona)}
+        """The persona's name or its numbers, and where the agendas come from (``custom`` for a mapping)."""
+        return {
+            "persona": self.persona if isinstance(self.persona, str) else asdict(self.persona),
+            "agendas": self.agendas if isinstance(self.agendas, str) else "custom",
+        }
