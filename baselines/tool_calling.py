@@ -7,17 +7,17 @@ said to the user side (tau_bench/agents/tool_calling_agent.py, 59a200c).
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
 from usersim_env.agent import Action, Observation
-from usersim_env.errors import InstallError, UsageError
+from usersim_env.errors import UsageError
+from usersim_env.llm import Completion, Model, ModelSession, Request
 from usersim_env.messages import RESPOND
 
-Complete: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-"""One call to a model: a chat-completion request → the assistant message, as a dict."""
+Complete: TypeAlias = Callable[[Request], Completion]
+"""One call to a model."""
 
 MALFORMED = "malformed_arguments"
 """Key that holds the text of arguments that were no JSON object; the tool answers it with a readable error."""
@@ -25,21 +25,21 @@ MALFORMED = "malformed_arguments"
 
 @dataclass(frozen=True)
 class ToolCalling:
-    """A model through litellm. Keys come from the environment, as litellm reads them, and are never in a trace.
+    """A model through `usersim_env.llm`. Keys come from the environment and are never in a trace.
 
     Args:
-        model: litellm's name of the model, such as ``openai/gpt-4o``.
+        model: litellm's name of the model, such as ``openai/gpt-4o``; or a `Model`, whose own settings then count.
         api_base: address of an OpenAI-compatible server, such as ``http://127.0.0.1:8080/v1``; it may be keyless.
         temperature: 0.0 … 2.0; τ-bench uses 0.0.
         send_seed: sends the episode's seed to the model; providers without seeds ignore it.
         timeout: seconds that one answer may take.
-        complete: the transport, for tests and models of your own; by default litellm.
+        complete: the transport, for tests and models of your own; by default the model's own.
     """
 
     name: ClassVar[str] = "tool_calling"
     privileged: ClassVar[bool] = False
 
-    model: str
+    model: str | Model
     api_base: str | None = None
     temperature: float = 0.0
     send_seed: bool = True
@@ -54,6 +54,19 @@ class ToolCalling:
         if not self.timeout > 0:
             raise UsageError(f"timeout is a number of seconds above 0, got {self.timeout!r}.")
 
+    @property
+    def setting(self) -> Model:
+        """The model with all its settings."""
+        if isinstance(self.model, Model):
+            return self.model
+        return Model(
+            self.model,
+            self.api_base,
+            temperature=self.temperature,
+            timeout=self.timeout,
+            send_seed=self.send_seed,
+        )
+
     def begin(self, info: Mapping[str, Any], seed: int) -> _ToolCallingSession:
         """Starts one episode with ``info["policy"]`` and ``info["tools"]``; the model is not called yet."""
         if "policy" not in info or "tools" not in info:
@@ -62,33 +75,26 @@ class ToolCalling:
 
     def describe(self) -> dict[str, Any]:
         """What the model's answers depend on; no keys."""
-        names = ("model", "api_base", "temperature", "send_seed")
-        return {name: getattr(self, name) for name in names}
+        described = self.setting.describe()
+        if isinstance(self.model, Model):
+            return described
+        return {name: described[name] for name in ("model", "api_base", "temperature", "send_seed")}
 
 
 class _ToolCallingSession:
     def __init__(self, agent: ToolCalling, info: Mapping[str, Any], seed: int) -> None:
-        self._complete = agent.complete if agent.complete is not None else through_litellm
+        self._complete = agent.complete if agent.complete is not None else ModelSession(agent.setting).complete
         self._messages: list[dict[str, Any]] = [{"role": "system", "content": info["policy"]}]
-        self._request: dict[str, Any] = {
-            "model": agent.model,
-            "tools": info["tools"],
-            "temperature": agent.temperature,
-            "timeout": agent.timeout,
-        }
-        if agent.api_base is not None:
-            self._request["api_base"] = agent.api_base
-        if agent.send_seed:
-            self._request["seed"] = seed
+        self._tools = tuple(info["tools"])
+        self._seed = seed
         self._asked: Mapping[str, Any] | None = None
 
     def act(self, observation: Observation) -> Action:
-        """The model's next move. Errors of the transport pass through: the driver makes them a failure."""
+        """The model's next move. A `ModelError` passes through: the driver makes it a failure of the agent."""
         self._messages.append(self._heard(observation))
-        message = self._complete({**self._request, "messages": [dict(m) for m in self._messages]})
-        calls = message.get("tool_calls") or []
-        content = message.get("content") or ""
-        self._asked = calls[0] if calls else None
+        answer = self._complete(Request(tuple(dict(m) for m in self._messages), self._tools, seed=self._seed))
+        content = answer.text or ""
+        self._asked = answer.tool_calls[0] if answer.tool_calls else None
         if self._asked is None:
             self._messages.append({"role": "assistant", "content": content})
             return {"name": RESPOND, "arguments": {"content": content}}
@@ -111,25 +117,3 @@ def _action(function: Mapping[str, Any]) -> Action:
     if not isinstance(arguments, dict):
         arguments = {MALFORMED: function["arguments"]}
     return {"name": str(function.get("name") or ""), "arguments": arguments}
-
-
-def through_litellm(request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Sends a chat-completion request through litellm, without its retries, and returns the assistant message.
-
-    Raises:
-        InstallError: litellm is not installed.
-        Exception: whatever litellm raises (refused, timed out, too long …).
-    """
-    # Or the import asks the network for a table of prices.
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    try:
-        import litellm
-    except ImportError as error:
-        text = 'A language model needs litellm, which is not installed. Type: pip install "usersim_env[llm]"'
-        raise InstallError(text) from error
-    extra: dict[str, Any] = {"max_retries": 0, "drop_params": True}
-    if "api_base" in request and "OPENAI_API_KEY" not in os.environ:
-        extra["api_key"] = "none"  # a local server asks for none, but the client insists on one
-    answer = litellm.completion(**request, **extra)
-    message: Mapping[str, Any] = answer.choices[0].message.model_dump()
-    return message

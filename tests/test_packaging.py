@@ -169,7 +169,8 @@ def test_every_dependency_of_the_set_up_is_pinned(root: Path, project: dict[str,
     assert [pin for pin in pins if not re.fullmatch(r'[\w-]+==[\w.]+(; python_version (<|>=) "3\.\d+")?', pin)] == []
     extras = project["project"]["optional-dependencies"]
     wanted = {
-        re.split(r"[\[<>=;]", name)[0] for name in project["project"]["dependencies"] + extras["plot"] + extras["dev"]
+        re.split(r"[\[<>=;]", name)[0]
+        for name in project["project"]["dependencies"] + extras["llm"] + extras["plot"] + extras["dev"]
     }
     names = {pin.split("==")[0].lower() for pin in pins}
     assert sorted(wanted - names - {"usersim_env"}) == []

@@ -10,6 +10,7 @@
     │   └── TermsError                    the terms of a trace forbid what was asked for
     ├── OutOfTurn                         a driver told the conversation something it had not asked for
     ├── InstallError                      something is not installed, or is not what we verified
+    ├── ModelError                        a language model did not answer, whichever seat asked it
     └── UserSideError                     the user side failed: becomes a Failure, never a reward of 0
         ├── Abandoned                     the person left
         └── BadReply                      the user side answered with something that is not a turn
@@ -51,6 +52,26 @@ class OutOfTurn(UsersimError):
 
 class InstallError(UsersimError):
     """Something is missing, or its content differs from what was verified."""
+
+
+class ModelError(UsersimError):
+    """A language model did not answer usably; the seat that asked turns it into its failure.
+
+    Args:
+        message: one sentence, without keys.
+        kind: ``outage``, ``timeout``, ``rate_limit``, ``quota``, ``auth``, ``refused_request``, ``context_length``,
+            ``content_policy``, ``bad_reply`` or ``cassette``.
+        passes: whether another try can help.
+        retry_after: seconds that the server asked to wait.
+    """
+
+    def __init__(
+        self, message: str, kind: str = "error", passes: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.passes = passes
+        self.retry_after = retry_after
 
 
 class UserSideError(UsersimError):

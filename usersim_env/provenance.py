@@ -49,6 +49,7 @@ def make_trace(
             upstream=dict(c.world.domain.source),
             started=datetime.fromtimestamp(started, timezone.utc).isoformat(timespec="seconds"),
             seconds=round(time.time() - started, 3),
+            cost=_cost(agent, user),
         ),
         behaviour=feedback.behaviour if feedback is not None else None,
         signals=dict(feedback.signals) if feedback is not None else {},
@@ -59,3 +60,9 @@ def make_trace(
         recording=feedback.recording if feedback is not None else c.recording,
         task=differing(c.task, c.world.domain),
     )
+
+
+def _cost(*seats: Seat) -> float | None:
+    """What the seats report together; a seat that reports no ``cost`` has called no model of ours."""
+    costs = [seat.notes["cost"] for seat in seats if "cost" in seat.notes]
+    return sum(costs) if costs and None not in costs else None

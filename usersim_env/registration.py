@@ -10,15 +10,19 @@ import gymnasium as gym
 from usersim_env.domains import get_domain
 from usersim_env.env import EnvSettings, TauEnv
 from usersim_env.errors import UsageError, unknown
+from usersim_env.llm import as_model, require_litellm
 from usersim_env.users.agenda import AgendaUser
 from usersim_env.users.base import User
+from usersim_env.users.llm import LLMUser
 from usersim_env.users.recorded.sources import load_traces
 from usersim_env.users.replay import ReplayUser
 from usersim_env.users.terminal import TerminalUser
 
 DOMAINS = {"Retail": "retail", "Airline": "airline", "Mock": "mock"}
-SIDES: dict[str, bool] = {"": False, "agenda": False, "replay": False, "human": True}
+SIDES: dict[str, bool] = {"": False, "agenda": False, "llm": True, "replay": False, "human": True}
 """User side in the id → whether an episode cannot be repeated from its seed."""
+OWN = {"persona": ("agenda", "llm"), "model": ("llm",)}
+"""Keywords of some user sides only."""
 REPLAY = ("traces", "purpose", "on_divergence", "handover", "divergence")
 """Keywords of the replay ids: recordings (paths or `Trace`), and the fields of `ReplayUser`."""
 
@@ -50,42 +54,59 @@ def make_env(domain: str, side: str, render_mode: str | None = None, **keywords:
 
     Args:
         domain: ``retail``, ``airline`` or ``mock``.
-        side: ``""`` (then ``user=`` is needed), ``agenda``, ``replay`` or ``human``.
+        side: ``""`` (then ``user=`` is needed), ``agenda``, ``llm``, ``replay`` or ``human``.
         render_mode: ``ansi`` or ``human``.
-        keywords: ``user``, a `User` to sit there instead; ``persona`` for the agenda user; `REPLAY` for
-            recordings (their tasks are what `reset` draws from); the fields of `EnvSettings`.
+        keywords: ``user``, a `User` to sit there instead; ``persona`` for the agenda user (a name)
+            and the LLM user (text); ``model`` for the LLM user (a name or a `Model`); `REPLAY` for recordings (their
+            tasks are what `reset` draws from); the fields of `EnvSettings`.
 
     Raises:
-        UsageError: an unknown keyword, no user side, or no recordings.
+        UsageError: an unknown keyword, no user side, no model or no recordings for it.
+        InstallError: litellm is missing.
         TermsError: recordings that may not be trained on, without ``purpose="evaluation"``.
     """
     settings = {f.name: keywords.pop(f.name) for f in dataclasses.fields(EnvSettings) if f.name in keywords}
     user = keywords.pop("user", None)
-    persona = keywords.pop("persona", None)
+    own = {name: value for name in OWN if (value := keywords.pop(name, None)) is not None}
     replay = {name: keywords.pop(name) for name in REPLAY if name in keywords}
     for name in keywords:
-        raise unknown("keyword", name, ["user", "persona", *REPLAY, *(f.name for f in dataclasses.fields(EnvSettings))])
+        raise unknown("keyword", name, ["user", *OWN, *REPLAY, *(f.name for f in dataclasses.fields(EnvSettings))])
     if replay and (side != "replay" or user is not None):
         raise UsageError(f"{', '.join(replay)}: goes with {env_id(domain, 'replay')} and without user=.")
-    if persona is not None and (side != "agenda" or user is not None):
-        raise UsageError(f"persona={persona!r} goes with {env_id(domain, 'agenda')} and without user=.")
+    for name, value in own.items():
+        if side not in OWN[name] or user is not None:
+            fits = " or ".join(env_id(domain, other) for other in OWN[name])
+            raise UsageError(f"{name}={value!r} goes with {fits} and without user=.")
     if user is None and side == "replay":
         user = _replay_user(domain, **replay)
         settings["tasks"] = _recorded_tasks(domain, user, settings)
     elif user is None:
-        user = _default_user(domain, side, persona)
+        user = _default_user(domain, side, own)
     return TauEnv(domain, user, EnvSettings(**settings), render_mode)
 
 
-def _default_user(domain: str, side: str, persona: Any) -> User:
+def _default_user(domain: str, side: str, own: dict[str, Any]) -> User:
     if side == "agenda":
-        return AgendaUser() if persona is None else AgendaUser(persona=persona)
+        return AgendaUser(**own)
+    if side == "llm":
+        return _llm_user(domain, own)
     if side == "human":
         return TerminalUser()
     raise UsageError(
         f"{env_id(domain)} has no user side of its own: gym.make({env_id(domain)!r}, user=…), or make "
         f"{env_id(domain, 'agenda')!r}."
     )
+
+
+def _llm_user(domain: str, own: dict[str, Any]) -> LLMUser:
+    if "model" not in own:
+        made = f"gym.make({env_id(domain, 'llm')!r}, model='openai/gpt-4o-mini')"
+        raise UsageError(f"{env_id(domain, 'llm')} needs a model: {made}, or user=LLMUser(…) for more settings.")
+    user = LLMUser(**own)
+    model = as_model(user.model)
+    if model.cassette is None or model.cassette.mode != "replay":
+        require_litellm()  # here, or every episode would fail on its own
+    return user
 
 
 def _replay_user(domain: str, traces: Any = None, **settings: Any) -> ReplayUser:

@@ -58,7 +58,7 @@ class TraceWriter:
             OSError: the line is not on disk whole.
         """
         line = trace.to_line()
-        with _locked(self._file):
+        with locked(self._file):
             written = self._file.write(line)
         if written != len(line):
             raise OSError(f"{self.path}: only {written} of {len(line)} bytes were written. Is the disk full?")
@@ -77,7 +77,7 @@ class TraceWriter:
 def _repair(path: Path) -> None:
     if not path.exists() or path.stat().st_size == 0:
         return
-    with open(path, "rb+") as file, _locked(file):
+    with open(path, "rb+") as file, locked(file):
         file.seek(-1, os.SEEK_END)
         if file.read(1) == b"\n":
             return
@@ -95,8 +95,8 @@ def _repair(path: Path) -> None:
 
 
 @contextmanager
-def _locked(file: IO[bytes]) -> Iterator[None]:
-    """One process at a time, or a line that another is writing would be taken for one that was cut."""
+def locked(file: IO[bytes]) -> Iterator[None]:
+    """One process at a time in this file, or a line that another is writing would be taken for one that was cut."""
     if fcntl is None:
         yield
         return

@@ -1,17 +1,16 @@
 import json
-import os
 import pickle
-import sys
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from usersim_env import llm
 from usersim_env.agent import Agent
 from usersim_env.baselines import ToolCalling
-from usersim_env.baselines.tool_calling import MALFORMED, through_litellm
-from usersim_env.errors import InstallError, UsageError
+from usersim_env.baselines.tool_calling import MALFORMED
+from usersim_env.errors import ModelError, UsageError
+from usersim_env.llm import Completion, Request
 from usersim_env.trace import Trace
 from usersim_env.users import ScriptedUser
 
@@ -28,11 +27,12 @@ class Model:
 
     def __init__(self, *messages: Mapping[str, Any]) -> None:
         self.messages = list(messages)
-        self.requests: list[Mapping[str, Any]] = []
+        self.requests: list[Request] = []
 
-    def __call__(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    def __call__(self, request: Request) -> Completion:
         self.requests.append(request)
-        return self.messages.pop(0) if self.messages else {"role": "assistant", "content": "Goodbye."}
+        message: Mapping[str, Any] = self.messages.pop(0) if self.messages else {"content": "Goodbye."}
+        return Completion(message.get("content"), tuple(message.get("tool_calls") or ()))
 
 
 def test_it_solves_a_task_and_shows_the_model_what_happened(play: Callable[..., Trace]) -> None:
@@ -45,7 +45,7 @@ def test_it_solves_a_task_and_shows_the_model_what_happened(play: Callable[..., 
     agent: Agent = ToolCalling("test/model", complete=model)
     trace = play(agent, "mock/test/0", USER, 7)
     assert (trace.reward, trace.effort.tool_calls) == (1.0, 2)
-    last = model.requests[-1]["messages"]
+    last = model.requests[-1].messages
     assert [m["role"] for m in last] == [
         "system",
         "user",
@@ -62,16 +62,11 @@ def test_it_solves_a_task_and_shows_the_model_what_happened(play: Callable[..., 
     assert last[5] == {"role": "user", "content": "yes"}
 
 
-def test_the_request_holds_model_tools_temperature_and_seed(play: Callable[..., Trace]) -> None:
+def test_the_request_holds_tools_and_seed(play: Callable[..., Trace]) -> None:
     model = Model()
-    play(ToolCalling("a/b", api_base="http://x/v1", temperature=0.5, complete=model), "mock/test/0", USER, 7)
-    request = model.requests[0]
-    assert request["tools"][0]["function"]["name"] == "find_ticket"
-    settings = {key: request[key] for key in ("model", "api_base", "temperature", "seed", "timeout")}
-    assert settings == {"model": "a/b", "api_base": "http://x/v1", "temperature": 0.5, "seed": 7, "timeout": 120.0}
-    model = Model()
-    play(ToolCalling("a/b", send_seed=False, complete=model), "mock/test/0", USER)
-    assert not {"seed", "api_base"} & set(model.requests[0])
+    play(ToolCalling("a/b", complete=model), "mock/test/0", USER, 7)
+    assert model.requests[0].tools[0]["function"]["name"] == "find_ticket"
+    assert model.requests[0].seed == 7
 
 
 @pytest.mark.parametrize("text", ['{"email": ', "[1]", "null", '"x"', "[" * 100_000, "NaN"])
@@ -95,7 +90,7 @@ def test_an_empty_message_is_said_as_it_is(play: Callable[..., Trace]) -> None:
 
 
 def test_a_failing_transport_is_not_swallowed(play: Callable[..., Trace]) -> None:
-    def refuse(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    def refuse(request: Request) -> Completion:
         raise ConnectionError("refused")
 
     with pytest.raises(ConnectionError):
@@ -118,26 +113,19 @@ def test_settings_are_checked_described_and_pickled() -> None:
         agent.begin({"task_id": "mock/test/0"}, 0)
 
 
-def test_a_missing_litellm_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "litellm", None)
-    with pytest.raises(InstallError, match=r'pip install "usersim_env\[llm\]"'):
-        through_litellm({"model": "m", "messages": []})
+def test_it_asks_through_the_one_door(play: Callable[..., Trace], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[llm.Model, Any]] = []
 
+    def send(model: llm.Model, body: Any) -> Completion | ModelError:
+        asked.append((model, body))
+        return Completion("Goodbye.") if len(asked) == 1 else ModelError("too long", "context_length")
 
-def test_litellm_gets_no_retries_and_a_keyless_server_gets_a_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[dict[str, Any]] = []
-    message = SimpleNamespace(model_dump=lambda: {"content": "Hi"})
-
-    def completion(**request: Any) -> Any:
-        seen.append(request)
-        return SimpleNamespace(choices=[SimpleNamespace(message=message)])
-
-    monkeypatch.setitem(sys.modules, "litellm", SimpleNamespace(completion=completion))
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.delenv("LITELLM_LOCAL_MODEL_COST_MAP", raising=False)
-    assert through_litellm({"model": "openai/local", "api_base": "http://127.0.0.1:1/v1"}) == {"content": "Hi"}
-    assert os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] == "True"
-    assert seen[0]["max_retries"] == 0 and seen[0]["api_key"] == "none"
-    monkeypatch.setenv("OPENAI_API_KEY", "a key")
-    through_litellm({"model": "openai/gpt-4o"})
-    assert "api_key" not in seen[1]
+    monkeypatch.setattr("usersim_env.llm.transport.send", send)
+    agent = ToolCalling("a/b", "http://x/v1", 0.5, timeout=9.0)
+    with pytest.raises(ModelError, match="too long"):
+        play(agent, "mock/test/0", USER, 7)
+    model, body = asked[0]
+    assert model == agent.setting == llm.Model("a/b", "http://x/v1", temperature=0.5, timeout=9.0)
+    assert (body["model"], body["seed"], body["temperature"]) == ("a/b", 7, 0.5)
+    given = ToolCalling(llm.Model("a/b", max_tokens=9, send_seed=False))
+    assert given.setting.max_tokens == given.describe()["max_tokens"] == 9

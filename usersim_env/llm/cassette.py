@@ -1,0 +1,136 @@
+"""A cassette: the answers of a model in a file, to be played back with no model at all.
+
+JSON Lines, one answer a line, keyed by everything that shapes it: model, messages, tools, schema, sampling, seed, and
+how often the same request was made before within one session. Addresses and keys are not part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from usersim_env.errors import ModelError, UsageError, unknown
+from usersim_env.llm.nearest import describe_nearest
+from usersim_env.llm.request import Completion
+from usersim_env.trace_file import locked
+
+MODES = ("record", "replay", "off")
+FORMAT = 1
+FIELDS = frozenset({"cassette", "key", "occurrence", "request", "answer"})
+"""What every line holds."""
+
+
+@dataclass(frozen=True)
+class Cassette:
+    """Where answers are kept, and what to do with them.
+
+    Args:
+        path: the file.
+        mode: ``record`` asks the model and appends each answer (recorded again, the last one counts); ``replay`` never
+            asks a model, and a request that was not recorded is an error; ``off`` leaves the file alone.
+    """
+
+    path: str | os.PathLike[str]
+    mode: str = "replay"
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise unknown("cassette mode", self.mode, MODES)
+
+
+class Tape:
+    """A cassette within one session."""
+
+    def __init__(self, cassette: Cassette, api_key: str | None = None) -> None:
+        self._path = Path(cassette.path)
+        self._mode = cassette.mode
+        self._api_key = api_key
+        self._seen: Counter[str] = Counter()
+
+    def play(self, body: Mapping[str, Any]) -> Completion | None:
+        """The recorded answer when replaying; ``None`` when the model is to be asked.
+
+        Raises:
+            ModelError: kind ``cassette``: not recorded (names the nearest entry and how it differs), or no such file.
+        """
+        if self._mode != "replay":
+            return None
+        entries = read_cassette(self._path)
+        plain = request_key(body)
+        occurrence = self._seen[plain]
+        self._seen[plain] += 1
+        entry = entries.get((plain, occurrence))
+        if entry is None:
+            nearest = describe_nearest(body, occurrence, entries.values())
+            raise ModelError(f"cassette: {self._path} holds no answer to this request. {nearest}", "cassette")
+        return Completion.from_dict(entry["answer"])
+
+    def record(self, body: Mapping[str, Any], answer: Completion) -> None:
+        """Appends one answer when recording: one write, whole lines only, whoever else writes."""
+        if self._mode != "record":
+            return
+        plain = request_key(body)
+        entry = {"cassette": FORMAT, "key": plain, "occurrence": self._seen[plain], "request": dict(body)}
+        self._seen[plain] += 1
+        text = json.dumps(entry | {"answer": answer.to_dict()}, allow_nan=False, default=str)
+        if self._api_key:
+            text = text.replace(json.dumps(self._api_key)[1:-1], "…")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self._path, "ab+", buffering=0) as file, locked(file):
+            line = text.encode() + b"\n"
+            if _ends_within_a_line(file):
+                line = b"\n" + line
+            if file.write(line) != len(line):
+                raise OSError(f"{self._path}: the answer was not written whole. Is the disk full?")
+
+
+def _ends_within_a_line(file: Any) -> bool:
+    if file.seek(0, os.SEEK_END) == 0:
+        return False
+    file.seek(-1, os.SEEK_END)
+    return bool(file.read(1) != b"\n")
+
+
+def request_key(body: Mapping[str, Any]) -> str:
+    """Sixteen hex digits of everything that shapes the answer."""
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def read_cassette(path: str | os.PathLike[str]) -> Mapping[tuple[str, int], dict[str, Any]]:
+    """Entries by request and repetition; of equal ones the last counts. A cut line is left out, with a warning.
+
+    Raises:
+        ModelError: no such file.
+        UsageError: not a cassette.
+    """
+    if not Path(path).is_file():
+        raise ModelError(f"cassette: no file {path}. Make one with Cassette({str(path)!r}, mode='record').", "cassette")
+    stat = os.stat(path)
+    return _read(str(path), stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=8)
+def _read(path: str, changed: int, size: int) -> Mapping[tuple[str, int], dict[str, Any]]:
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                warnings.warn(f"{path}: line {number} is not whole and is left out.", stacklevel=4)
+                continue
+            if not isinstance(entry, dict) or not entry.keys() >= FIELDS:
+                raise UsageError(f"{path}, line {number}: not an entry of a cassette: {line[:80]!r}")
+            if entry["cassette"] > FORMAT:
+                raise UsageError(f"{path}: format {entry['cassette']} is newer. Type: pip install -U usersim_env")
+            found[entry["key"], entry["occurrence"]] = entry
+    return found

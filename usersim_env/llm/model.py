@@ -1,0 +1,117 @@
+"""`Model`: which model, where, and how it is asked. A frozen setting; the calls are in `session`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from usersim_env.errors import UsageError
+from usersim_env.llm.cassette import Cassette
+from usersim_env.llm.failures import secret_name
+from usersim_env.llm.request import Request
+
+RESERVED = frozenset("model messages tools seed stop temperature max_tokens response_format timeout stream n".split())
+"""Parameters that have a place of their own and are not taken from ``extra``."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A language model as litellm names it.
+
+    Args:
+        name: such as ``openai/gpt-4o-mini``; ``openai/NAME`` with ``api_base`` for any OpenAI-compatible server, and
+            ``text-completion-openai/NAME`` for its plain completions.
+        api_base: address of the server, such as ``http://127.0.0.1:8080/v1``; by default the provider's own.
+        api_key: by default from the environment (``OPENAI_API_KEY`` …), which is the better place: a key in here is
+            never shown or written, but it is pickled with the setting.
+        temperature: 0.0 … 2.0; ``None`` sends none and leaves it to the provider.
+        max_tokens: longest answer in tokens; ``None`` leaves it to the provider.
+        timeout: seconds for one try, however slowly the answer trickles in.
+        retries: further tries for what can pass (408, 409, 429, 5xx, timeouts, refused and cut connections).
+        backoff: seconds before the first further try; doubled each time, with seeded jitter.
+        max_wait: longest wait in seconds before a further try; a server that asks for a longer one is not asked again.
+        send_seed: sends the episode's seed; switch it off for providers that refuse seeds.
+        prices: US dollars per prompt token and per completion token; by default litellm's table, where it knows them.
+        extra: further parameters of the request, such as ``{"top_p": 0.9}``.
+        cassette: records the answers, or replays them with no model at all.
+    """
+
+    name: str
+    api_base: str | None = None
+    api_key: str | None = field(default=None, repr=False, compare=False)
+    temperature: float | None = None
+    max_tokens: int | None = None
+    timeout: float = 120.0
+    retries: int = 4
+    backoff: float = 1.0
+    max_wait: float = 60.0
+    send_seed: bool = True
+    prices: tuple[float, float] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    cassette: Cassette | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise UsageError(f"A model has a name such as 'openai/gpt-4o-mini', got {self.name!r}.")
+        if self.temperature is not None and not 0.0 <= self.temperature <= 2.0:
+            raise UsageError(f"temperature is a number from 0 to 2, or None, got {self.temperature!r}.")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise UsageError(f"max_tokens is at least 1, or None, got {self.max_tokens!r}.")
+        if not 0 < self.timeout < float("inf"):
+            raise UsageError(f"timeout is a finite number of seconds above 0, got {self.timeout!r}.")
+        if self.retries < 0 or self.backoff < 0 or self.max_wait < 0:
+            raise UsageError("retries, backoff and max_wait are 0 or more.")
+        if self.prices is not None and (len(self.prices) != 2 or min(self.prices) < 0):
+            raise UsageError(f"prices are (per prompt token, per completion token), got {self.prices!r}.")
+        for name in RESERVED & self.extra.keys():
+            raise UsageError(f"extra={{{name!r}: …}} is not taken: {name} is set by Model or by who asks.")
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """Everything that shapes the answer, as the request's parameters; no key and no address."""
+        body: dict[str, Any] = {"model": self.name, "messages": [dict(message) for message in request.messages]}
+        if request.tools:
+            body["tools"] = [dict(tool) for tool in request.tools]
+        if request.schema is not None:
+            form = {"name": "answer", "strict": True, "schema": dict(request.schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
+        if request.stop:
+            body["stop"] = list(request.stop)
+        if request.seed is not None and self.send_seed:
+            body["seed"] = request.seed
+        if self.temperature is not None:
+            body["temperature"] = self.temperature
+        if self.max_tokens is not None:
+            body["max_tokens"] = self.max_tokens
+        return body | public(self.extra)
+
+    def describe(self) -> dict[str, Any]:
+        """What tells two models apart, as JSON values, for traces; no keys."""
+        described = {"model": self.name, "api_base": _without_login(self.api_base), "temperature": self.temperature}
+        return described | {"max_tokens": self.max_tokens, "send_seed": self.send_seed, "extra": public(self.extra)}
+
+
+def as_model(model: str | Model) -> Model:
+    """A name as a `Model` with default settings; a `Model` stays what it is."""
+    if isinstance(model, str):
+        return Model(model)
+    if not isinstance(model, Model):
+        raise UsageError(f"model is a name such as 'openai/gpt-4o-mini' or a Model, got {type(model).__name__}.")
+    return model
+
+
+def public(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters without those that hold keys (headers, tokens …), at any depth."""
+    found: dict[str, Any] = {}
+    for name, value in extra.items():
+        if not secret_name(name):
+            found[name] = public(value) if isinstance(value, Mapping) else value
+    return found
+
+
+def _without_login(address: str | None) -> str | None:
+    if address is None:
+        return None
+    parts = urlsplit(address)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

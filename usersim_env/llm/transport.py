@@ -1,0 +1,119 @@
+"""One try of one request through litellm, sync and async; the only file that imports it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from usersim_env.errors import InstallError, ModelError
+from usersim_env.llm.failures import classify
+from usersim_env.llm.model import Model
+from usersim_env.llm.request import Completion
+
+
+def require_litellm() -> None:
+    """Does nothing where litellm is installed.
+
+    Raises:
+        InstallError: it is not; says what to type.
+    """
+    if importlib.util.find_spec("litellm") is None:
+        raise InstallError(
+            'A language model needs litellm, which is not installed. Type: pip install "usersim_env[llm]"'
+        )
+
+
+def send(model: Model, body: Mapping[str, Any]) -> Completion | ModelError:
+    """One try. The answer, or why there is none, as a value: whether to try again is decided elsewhere.
+
+    The socket's timeout restarts with every byte, so the call runs in a thread of its own that is left behind (it
+    ends with the connection) when the whole of it takes longer than ``model.timeout``.
+    """
+    litellm = _litellm()
+    found: list[Any] = []
+
+    def run() -> None:
+        try:
+            found.append(litellm.completion(**_keywords(model, body)))
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=run, daemon=True, name="model-call")
+    thread.start()
+    thread.join(model.timeout)
+    return _read(model, found[0] if found else _late(model))
+
+
+async def asend(model: Model, body: Mapping[str, Any]) -> Completion | ModelError:
+    """Async twin of `send`; a late call is cancelled."""
+    litellm = await asyncio.to_thread(_litellm)  # the first import takes seconds that other episodes can use
+    try:
+        answer = await asyncio.wait_for(litellm.acompletion(**_keywords(model, body)), model.timeout)
+    except (TimeoutError, asyncio.TimeoutError):
+        answer = _late(model)
+    except Exception as error:
+        answer = error
+    return _read(model, answer)
+
+
+def _litellm() -> Any:
+    require_litellm()
+    # Or the import asks the network for a table of prices.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    import litellm
+
+    litellm.suppress_debug_info = True  # it prints advertisements of its help on standard output
+    return litellm
+
+
+def _keywords(model: Model, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The request as litellm wants it; its own retries are off, ours are in `session`."""
+    keywords = {**body, **model.extra, "timeout": model.timeout, "max_retries": 0, "caching": False}
+    if model.api_base is not None:
+        keywords["api_base"] = model.api_base
+    if model.api_key is not None:
+        keywords["api_key"] = model.api_key
+    elif model.api_base is not None and not os.environ.get("OPENAI_API_KEY"):
+        keywords["api_key"] = "none"  # a local server asks for none, but the client insists on one
+    return keywords
+
+
+def _late(model: Model) -> ModelError:
+    return ModelError(f"timeout: no whole answer within {model.timeout:g} s", "timeout", passes=True)
+
+
+def _read(model: Model, answer: Any) -> Completion | ModelError:
+    if isinstance(answer, ModelError):
+        return answer
+    if isinstance(answer, Exception):
+        return classify(answer, model.api_key)
+    try:
+        choice = answer.choices[0]
+        calls = [call.model_dump() for call in choice.message.tool_calls or ()]
+        text = choice.message.content
+    except (AttributeError, IndexError, TypeError) as error:
+        return ModelError(f"bad_reply: an answer without a choice ({error})", "bad_reply")
+    if text is not None and not isinstance(text, str):
+        return ModelError(f"bad_reply: content is no text but {type(text).__name__}", "bad_reply")
+    asked, written = _tokens(answer)
+    cost = _cost(model, asked, written, answer)
+    return Completion(text, tuple(calls), str(choice.finish_reason or ""), asked, written, cost)
+
+
+def _tokens(answer: Any) -> tuple[int | None, int | None]:
+    """Prompt and completion tokens; litellm says 0 where the server did not count, and no prompt has 0."""
+    usage = getattr(answer, "usage", None)
+    asked, written = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
+    return (asked, written) if asked else (None, None)
+
+
+def _cost(model: Model, asked: int | None, written: int | None, answer: Any) -> float | None:
+    if model.prices is not None:
+        return None if asked is None or written is None else asked * model.prices[0] + written * model.prices[1]
+    known = (getattr(answer, "_hidden_params", None) or {}).get("response_cost")
+    # 0 is what the table holds for models of which it knows no price.
+    return float(known) if known and asked is not None else None

@@ -1,0 +1,58 @@
+"""The survey as constrained output: one question, one repair, and what is then missing stays missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any
+
+from usersim_env.errors import ModelError
+from usersim_env.llm import Completion
+from usersim_env.survey import Question, Survey
+from usersim_env.users.llm.prompts import survey_prompt
+from usersim_env.users.llm.strategies import Ask, Desk
+
+
+def fill_in(desk: Desk) -> Generator[Ask, Completion | ModelError, Survey | None]:
+    """The answers that could be read; ``None`` when none could.
+
+    Raises:
+        ModelError: the model could not be asked.
+    """
+    answers: dict[str, str] = {}
+    for _ in range(2):
+        missing = [question for question in desk.scene.form if question.field not in answers]
+        if not missing:
+            break
+        answer = yield desk.ask(survey_prompt(desk.scene, missing), schema=schema(missing))
+        if isinstance(answer, ModelError) and answer.kind != "bad_reply":
+            raise answer
+        text = answer.text if isinstance(answer, Completion) else None
+        answers |= read_answers(text or "", missing)
+    left = sum(question.field not in answers for question in desk.scene.form)
+    if left:
+        desk.counts["survey_missing"] = left
+    return Survey(answers) if answers else None
+
+
+def schema(questions: Sequence[Question]) -> dict[str, Any]:
+    """The JSON schema of the answers to some questions."""
+    return {
+        "type": "object",
+        "properties": {q.field: {"type": "string", "enum": list(q.answers)} for q in questions},
+        "required": [q.field for q in questions],
+        "additionalProperties": False,
+    }
+
+
+def read_answers(text: str, questions: Sequence[Question]) -> dict[str, str]:
+    """The answers in a JSON object that are labels of the form, letter by letter; the others are left out."""
+    start, end = text.find("{"), text.rfind("}")
+    try:
+        found = json.loads(text[start : end + 1]) if start >= 0 else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, Mapping):
+        return {}
+    given = {q.field: found.get(q.field) for q in questions}
+    return {q.field: str(given[q.field]) for q in questions if given[q.field] in list(q.answers)}

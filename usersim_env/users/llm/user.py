@@ -1,0 +1,153 @@
+"""`LLMUser`: a language model in the user's seat."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
+
+from usersim_env.errors import ModelError, UsageError, UserSideError, unknown
+from usersim_env.llm import Completion, Model, ModelSession, Usage, as_model
+from usersim_env.messages import Say, Stop
+from usersim_env.scene import Scene
+from usersim_env.survey import Survey
+from usersim_env.users.base import User, UserSession
+from usersim_env.users.llm.prompts import trait_lines, version
+from usersim_env.users.llm.strategies import STRATEGIES, Ask, Desk
+from usersim_env.users.llm.survey_form import fill_in
+
+ADAPTERS = ("chat", "transcript")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class LLMUser(User):
+    """A model plays the customer.
+
+    It is shown its instruction and the visible turns, never a tool call or a thought. Its seeds come from the
+    episode's, so a repeated episode asks the same questions in the same way.
+
+    Args:
+        model: a name such as ``openai/gpt-4o-mini``, or a `Model`.
+        strategy: ``plain``; ``react`` (thinks first, unheard); ``verify`` (a supervisor, the same model, agrees to each
+            message); ``reflection`` (and rewrites what it rejects).
+        adapter: ``chat``, or ``transcript`` for small and base models.
+        persona: text that is added to the instruction, such as ``You are seventy and new to this.``.
+        traits: settings with a fixed wording, such as ``{"patience": "low", "length": "short"}``.
+        attempts: unusable answers in a row (empty, agent-like, a tool call …) before the turn fails as ``bad_reply``,
+            and drafts that ``verify`` and ``reflection`` put to the supervisor.
+        survey_model: fills in the survey instead of ``model`` (a base model cannot).
+    """
+
+    kind: ClassVar[str] = "llm"
+
+    model: str | Model
+    strategy: str = "plain"
+    adapter: str = "chat"
+    persona: str = ""
+    traits: Mapping[str, str] = field(default_factory=dict)
+    attempts: int = 3
+    survey_model: str | Model | None = None
+
+    def __post_init__(self) -> None:
+        as_model(self.model)
+        if self.survey_model is not None:
+            as_model(self.survey_model)
+        if self.strategy not in STRATEGIES:
+            raise unknown("strategy", self.strategy, STRATEGIES)
+        if self.adapter not in ADAPTERS:
+            raise unknown("adapter", self.adapter, ADAPTERS)
+        if self.attempts < 1:
+            raise UsageError(f"attempts is at least 1, got {self.attempts}.")
+        trait_lines(self.traits)
+
+    @property
+    def name(self) -> str:
+        """The model, and the strategy where it is not plain."""
+        name = as_model(self.model).name
+        return name if self.strategy == "plain" else f"{name} ({self.strategy})"
+
+    def begin(self, scene: Scene) -> UserSession:
+        """Opens the session; the model is not called yet."""
+        return _LLMSession(self)
+
+    def describe(self) -> dict[str, Any]:
+        """Model, strategy, wording; no keys."""
+        described = as_model(self.model).describe() | {"strategy": self.strategy, "adapter": self.adapter}
+        described |= {"persona": self.persona, "traits": dict(self.traits), "attempts": self.attempts}
+        if self.survey_model is not None:
+            described["survey_model"] = as_model(self.survey_model).describe()
+        return described | {"prompts": version()}
+
+
+class _LLMSession(UserSession):
+    """Keeps nothing but the bill: each turn is a function of its scene."""
+
+    def __init__(self, user: LLMUser) -> None:
+        self._user = user
+        self._character = "\n".join(filter(None, [user.persona.strip(), *trait_lines(user.traits)]))
+        self._model = ModelSession(as_model(user.model))
+        self._form = self._model if user.survey_model is None else ModelSession(as_model(user.survey_model))
+        self._counts: dict[str, int] = {}
+
+    def open(self, scene: Scene) -> Say | Stop:
+        return self.reply(scene)
+
+    def reply(self, scene: Scene) -> Say | Stop:
+        return _ask(STRATEGIES[self._user.strategy](self._desk(scene)), self._model)
+
+    def fill_survey(self, scene: Scene) -> Survey | None:
+        return _ask(fill_in(self._desk(scene)), self._form)
+
+    async def aopen(self, scene: Scene) -> Say | Stop:
+        return await self.areply(scene)
+
+    async def areply(self, scene: Scene) -> Say | Stop:
+        return await _aask(STRATEGIES[self._user.strategy](self._desk(scene)), self._model)
+
+    async def afill_survey(self, scene: Scene) -> Survey | None:
+        return await _aask(fill_in(self._desk(scene)), self._form)
+
+    def notes(self) -> Mapping[str, Any]:
+        """Calls, tokens and cost of the seat (``None``: unknown), and how often an answer had to be repaired."""
+        used = Usage.total({id(s): s.usage for s in (self._model, self._form)}.values())
+        return used.to_dict() | self._counts
+
+    def _desk(self, scene: Scene) -> Desk:
+        user = self._user
+        return Desk(scene, user.adapter, self._character, user.attempts, self._counts)
+
+
+def _ask(asking: Generator[Ask, Completion | ModelError, T], model: ModelSession) -> T:
+    """Runs a strategy; a failure of the model is put to it first, and leaves as the user side's."""
+    answer: Completion | ModelError | None = None
+    while True:
+        step = _next(asking, answer)
+        if not isinstance(step, Ask):
+            return step
+        try:
+            answer = model.complete(step.request)
+        except ModelError as error:
+            answer = error
+
+
+async def _aask(asking: Generator[Ask, Completion | ModelError, T], model: ModelSession) -> T:
+    answer: Completion | ModelError | None = None
+    while True:
+        step = _next(asking, answer)
+        if not isinstance(step, Ask):
+            return step
+        try:
+            answer = await model.acomplete(step.request)
+        except ModelError as error:
+            answer = error
+
+
+def _next(asking: Generator[Ask, Completion | ModelError, T], answer: Completion | ModelError | None) -> Ask | T:
+    try:
+        return next(asking) if answer is None else asking.send(answer)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    except ModelError as error:
+        raise UserSideError(str(error), error.kind) from error
