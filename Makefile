@@ -9,7 +9,7 @@ STAMP := $(VENV)/.complete
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint equivalence bench clean
+.PHONY: help setup demo test lint equivalence statistics bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,8 +46,11 @@ lint: setup  ## ruff and mypy --strict
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-equivalence: setup  ## every task of every split against the upstream engine (minutes)
-	@$(BIN)/python -m pytest -q -m slow $(PYTEST_ARGS)
+equivalence: setup  ## every task of every split against the upstream engine (six minutes)
+	@$(BIN)/python -m pytest -q -s -m slow tests/domains/test_equivalence.py $(PYTEST_ARGS)
+
+statistics: setup  ## coverage of the intervals, error rates of the tests and of the monitor (minutes)
+	@$(BIN)/python -m pytest -q -s -m slow tests/gap $(PYTEST_ARGS)
 
 bench: setup  ## time the engine beside the upstream one
 	@$(BIN)/usersim-env bench

@@ -9,7 +9,7 @@ import pytest
 
 from usersim_env.cli import main
 
-COMMANDS = ("tasks", "rollout", "rescore", "gap", "play", "bench", "demo")
+COMMANDS = ("tasks", "rollout", "rescore", "gap", "usi", "play", "import", "export", "bench", "demo")
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:

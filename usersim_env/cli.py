@@ -13,15 +13,17 @@ from usersim_env.commands import (
     gap,
     import_traces,
     play,
+    rate,
     rescore,
     rollout,
     tasks,
+    usi,
 )
 from usersim_env.commands.base import Parser
 from usersim_env.errors import UsersimError
 from usersim_env.version import __version__
 
-COMMANDS = (tasks, rollout, rescore, gap, play, import_traces, export_traces, bench, demo)
+COMMANDS = (tasks, rollout, rescore, gap, usi, rate, play, import_traces, export_traces, bench, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
