@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from usersim_env.domains import Task, get_task
-from usersim_env.users.agenda import describe_agenda, parse_instruction
+from usersim_env.users.agenda import agenda_of, describe_agenda
 
 
 def as_json(ids: Sequence[str], agenda: bool = False) -> list[dict[str, Any]]:
@@ -18,7 +18,7 @@ def as_text(ids: Sequence[str], agenda: bool = False) -> str:
     """The same to read: id and instruction, or id and agenda."""
     tasks = [get_task(task_id) for task_id in ids]
     return "\n".join(
-        f"{t.id}\n{describe_agenda(parse_instruction(t.instruction))}\n" if agenda else _line(t) for t in tasks
+        f"{t.id}\n{describe_agenda(agenda_of(t.id, t.instruction))}\n" if agenda else _line(t) for t in tasks
     )
 
 
@@ -34,4 +34,4 @@ def _record(task: Task, agenda: bool) -> dict[str, Any]:
         "expected_calls": len(task.expected_calls),
         "required_outputs": len(task.required_outputs),
     }
-    return record | ({"agenda": parse_instruction(task.instruction).to_dict()} if agenda else {})
+    return record | ({"agenda": agenda_of(task.id, task.instruction).to_dict()} if agenda else {})

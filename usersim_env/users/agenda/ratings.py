@@ -37,9 +37,8 @@ def rate(memory: Memory, ended: str, rng: np.random.Generator) -> Survey:
 
 def _success(memory: Memory, ended: str) -> float:
     """Share of the wishes said that were served; a talk that it left early counts for less."""
-    asked = max(1, len(memory.goals))
-    served = len(memory.voiced) - len(memory.open())
-    return max(0.0, served / asked - (0.4 if ended in ("fed_up", "refused") else 0.0))
+    asked = max(1, len(memory.goals) - len(memory.replaced))
+    return max(0.0, memory.n_served / asked - (0.4 if ended in ("fed_up", "refused") else 0.0))
 
 
 def _success_label(memory: Memory, success: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,20 +12,18 @@ import numpy as np
 from usersim_env.messages import Say, Stop
 from usersim_env.scene import Scene
 from usersim_env.survey import Survey
-from usersim_env.users.agenda import lines, proposals
-from usersim_env.users.agenda.acts import Heard, listen
-from usersim_env.users.agenda.answers import answer, identity, wish
+from usersim_env.users.agenda import lines, objections, proposals, triggers
+from usersim_env.users.agenda.acts import IDENTITY_TOPICS, Heard, listen
+from usersim_env.users.agenda.answers import answer, asked_rule, identity, wish
 from usersim_env.users.agenda.lines import Line, pick
-from usersim_env.users.agenda.memory import WRITES, Memory
+from usersim_env.users.agenda.measures import stems
+from usersim_env.users.agenda.memory import WRITES, Memory, serves
 from usersim_env.users.agenda.model import Agenda, Fact, Goal, Order, Preference
 from usersim_env.users.agenda.persona import Persona
 from usersim_env.users.agenda.ratings import rate
-from usersim_env.users.agenda.slots import actions_in, content_words
 from usersim_env.users.agenda.style import MARKS, Style
 from usersim_env.users.base import UserSession
 
-_NEGATIVE = frozenset("not cannot can't unable no don't doesn't impossible refuse fail refused only either".split())
-_GENERIC = 2  # a condition with at most so many content words ("If not possible") fits any refusal
 _QUIET_END = 0.125  # 35 of 40 recorded stops carry a farewell
 
 
@@ -39,8 +38,8 @@ class AgendaSession(UserSession):
         self._style = Style(persona, start[1:])
         self._persona = persona
         self._ended = ""
-        paces = [order.pace for order in agenda.of(Order) if order.pace]
-        self._share = {"all": 1.0, "one": 0.0}.get(paces[0] if paces else "", persona.disclosure)
+        self._pace = next((order.pace for order in agenda.of(Order) if order.pace), "")
+        self._share = {"all": 1.0, "one": 0.0}.get(self._pace, persona.disclosure)
 
     def open(self, scene: Scene) -> Say | Stop:
         """The first turn: a greeting and as many wishes as the persona says at once."""
@@ -70,7 +69,7 @@ class AgendaSession(UserSession):
             "draft": self._agenda.draft,
             "ended": self._ended,
             "wishes": len(memory.goals),
-            "served": len(memory.voiced) - len(memory.open()),
+            "served": memory.n_served,
         }
 
     # -- what to say -----------------------------------------------------------------------------------------------
@@ -94,12 +93,12 @@ class AgendaSession(UserSession):
         if self._share >= 0.75 and rng.random() < self._share - 0.5:
             mine = identity(self._agenda, ["email", "user_id"], 0)
             line = Line(f"{line.full} {mine.full}")
-        return Line(greeting + line.full, wish=True, ids=True)
+        return Line(greeting + _after(greeting, line.full), wish=True, ids=True)
 
     def _wish(self, which: list[int], rng: np.random.Generator) -> Line:
         """Wishes, with the facts before and the preferences behind them if the user is verbose."""
         line = wish(self._memory, which)
-        if rng.random() >= self._persona.verbosity:
+        if rng.random() >= self._persona.verbosity or self._pace == "one":
             return line
         said = {self._memory.goals[i] for i in which}
         texts: list[str] = []
@@ -110,7 +109,10 @@ class AgendaSession(UserSession):
                 mine = entry in said
                 texts += [*facts, entry.text] if mine else []
                 facts = []
-            elif entry.text and (isinstance(entry, Fact) or (isinstance(entry, Preference) and mine)):
+            elif isinstance(entry, Preference) and mine:
+                texts += [*facts, entry.text]
+                facts = []
+            elif isinstance(entry, Fact) and entry.text:
                 facts.append(entry.text)
         return Line(" ".join([*texts, *(facts if mine else [])]), wish=True, ids=True) if texts else line
 
@@ -119,6 +121,8 @@ class AgendaSession(UserSession):
         if memory.fed_up:
             self._ended = "fed_up"
             return pick(lines.FED_UP, rng).ending()
+        if (at := self._brought_up(heard)) is not None:
+            return self._fire(at)
         if "confirm" in acts:
             return self._confirm(heard, rng)
         if "goodbye" in acts and "ask" not in acts and "anything_else" not in acts:
@@ -135,32 +139,34 @@ class AgendaSession(UserSession):
         """A yes, unless a rule is brought up or something contradicts the agenda."""
         memory = self._memory
         proposal = heard.proposal or heard.text
-        at = proposals.fires_on_confirmation(memory, self._agenda, proposal)
+        before = set(memory.fired)
+        at = proposals.fires_on_confirmation(memory, self._agenda, heard)
+        pending = [i for i in memory.open() if serves(proposal, memory.goals[i])] or memory.open()
         if at is not None:
-            memory.fired.add(at)
-            return Line(memory.rules[at].text, wish=True)
-        found = proposals.objection(memory, self._agenda, proposal)
+            adds = re.search(r"\balso\b", memory.rules[at].text)
+            return Line(memory.fire(at, () if adds else pending), wish=True)
+        if memory.fired != before:  # it is proposed already: what the rule asks for takes the place of the wishes
+            memory.reminded.update(pending)
+        found = objections.objection(memory, self._agenda, proposal)
         if found and (found.firm or not memory.objections[found.key]) and rng.random() < self._persona.attention:
             memory.objections[found.key] += 1
             memory.annoyance += self._persona.annoyed_by_errors * memory.objections[found.key]
             return Line(found.text, ids=True)
         memory.agreed = proposal
-        memory.voiced |= {i for i in memory.unvoiced() if proposals.brings_up(proposal, memory.goals[i])}
+        memory.voiced |= {i for i in memory.unvoiced() if proposals.brings_up(proposal, memory.goals[i], memory.goals)}
         if rng.random() < self._persona.hedging:
             return pick(lines.HEDGED, rng)
-        if rng.random() < self._persona.verbosity and (named := lines.yes_to(actions_in(proposal))):
+        if rng.random() < self._persona.verbosity and (named := lines.yes_to(proposals.proposed(proposal))):
             return named
         return pick(lines.YES, rng)
 
     def _more(self, heard: Heard, rng: np.random.Generator) -> Line:
         """Anything else? The next wish, a rule whose time has come, a reminder, or goodbye."""
         memory = self._memory
-        if heard.acts & {"deny", "skipped"} and (line := self._rule_for(heard)):
-            return line
         if memory.unvoiced():
             return self._next_wish(rng)
-        if line := self._later_rule():
-            return line
+        if (at := triggers.over(memory)) is not None:
+            return self._fire(at)
         late = [i for i in memory.open() if memory.reminded[i] < self._persona.persistence]
         if late and memory.served < len([g for g in memory.goals if g.action in WRITES]):
             memory.reminded[late[0]] += 1
@@ -169,10 +175,8 @@ class AgendaSession(UserSession):
 
     def _refused(self, heard: Heard, rng: np.random.Generator) -> Line:
         """A refusal or an error: the rule for it, the right identity, the next wish, or giving in."""
-        if "error" in heard.acts and not self._memory.served:
-            return identity(self._agenda, ["email", "user_id"], self._memory.errors)
-        if line := self._rule_for(heard):
-            return line
+        if _about_identity(heard) and not self._memory.served:
+            return identity(self._agenda, ["email", "user_id"], self._memory.errors, self._memory.zip_code)
         if self._memory.unvoiced():
             return self._next_wish(rng)
         return pick(lines.ACCEPT_NO, rng)
@@ -181,21 +185,23 @@ class AgendaSession(UserSession):
         """Nothing was asked: the next wish, a rule that the news brings up, or a word that it was read."""
         memory = self._memory
         if "transfer" in heard.acts:
+            if found := objections.objection(memory, self._agenda, heard.text):
+                return Line(found.text)
             return Line("Okay, then I wait for them.", "Okay")
         if "hold" in heard.acts:
             return pick(lines.WAIT, rng)
-        if line := self._rule_for(heard):
-            return line
         finished = "done" in heard.acts and not memory.open()
         if memory.unvoiced():
             return self._next_wish(rng)
+        if "done" in heard.acts and (at := triggers.over(memory)) is not None:
+            return self._fire(at)
         if finished and rng.random() < self._persona.leaving:
             return self._close(rng)
         if "done" in heard.acts:
             return pick(lines.SEEN, rng)
         memory.said["wish"] += 1
-        if memory.said["wish"] % 2 and (memory.open() or memory.goals):
-            left = memory.open() or [0]
+        left = memory.open() or [i for i, goal in enumerate(memory.goals) if not _answers(heard, goal)][:1]
+        if memory.said["wish"] % 2 and left:
             return Line(f"What I came for is this: {memory.goals[left[0]].text}", wish=True, ids=True)
         return pick(lines.SEEN, rng)
 
@@ -211,29 +217,37 @@ class AgendaSession(UserSession):
 
     # -- rules -----------------------------------------------------------------------------------------------------
 
-    def _later_rule(self) -> Line | None:
-        """A rule whose condition is that something is over (``After the return is complete``)."""
-        for at in self._memory.waiting_rules("if"):
-            if self._memory.rules[at].condition.lower().startswith(("after", "once", "when")):
-                return self._fire(at)
-        return None
-
-    def _rule_for(self, heard: Heard) -> Line | None:
-        """The next rule that what was said brings up: a refusal the negative ones, news the others."""
-        refused = bool(heard.acts & {"deny", "error", "skipped"})
-        news = content_words(heard.text)
-        for at in self._memory.waiting_rules("if"):
-            condition = self._memory.rules[at].condition.lower()
-            negative = bool(_NEGATIVE & set(condition.replace(",", " ").replace(".", " ").split()))
-            words = content_words(condition) - _NEGATIVE
-            if negative and refused and (len(words) <= _GENERIC or words & news):
-                return self._fire(at)
-            if not negative and not refused and words and len(words & news) >= min(2, len(words)):
-                return self._fire(at)
-        return None
+    def _brought_up(self, heard: Heard) -> int | None:
+        """The rule to say before anything is answered or agreed to; who it is comes first."""
+        memory = self._memory
+        if IDENTITY_TOPICS & set(heard.topics) or (_about_identity(heard) and not memory.served):
+            return None
+        if "ask" in heard.acts and asked_rule(heard, memory) is not None:
+            return None
+        at = triggers.brought_up(memory, heard)
+        if at is None or "confirm" not in heard.acts:
+            return at
+        if proposals.fits(memory.rules[at].text, self._agenda, heard.proposal or heard.text):
+            memory.fire(at)
+            return None
+        return at
 
     def _fire(self, at: int) -> Line:
-        self._memory.fired.add(at)
         self._memory.reminded.update(self._memory.open())  # the rule takes the place of what was refused
-        text = self._memory.rules[at].text
+        text = self._memory.fire(at)
         return Line(text if len(text.split()) > 3 else f"Then what I say is: {text}", wish=True)
+
+
+def _about_identity(heard: Heard) -> bool:
+    """Whether something is wrong with who the user side says it is, not with an order or a reservation."""
+    return "error" in heard.acts and not re.search(r"\b(?:order|reservation)\b", heard.text.lower())
+
+
+def _answers(heard: Heard, goal: Goal) -> bool:
+    """Whether a message that asks nothing may be the answer to a question."""
+    return goal.action == "ask" and bool(stems(heard.text) & stems(goal.text) - triggers.WEAK)
+
+
+def _after(greeting: str, text: str) -> str:
+    """A first sentence as it goes on after a greeting."""
+    return text if not greeting or text.startswith(("I ", "I'")) else text[0].lower() + text[1:]

@@ -76,8 +76,12 @@ class Style:
             text = text.rstrip(".") + ", I think."
         if "polite" not in carried and self.due("polite"):
             end = _POLITE_ENDS[int(rng.integers(1, 3))] if line.end else _POLITE_ENDS[int(rng.integers(3))]
-            text = f"{text} {end.capitalize()}." if end != "please" else f"{text.rstrip('.')}, please."
+            text = f"{text} {end.capitalize()}." if end != "please" else _asked(text)
         return text
+
+
+def _asked(text: str) -> str:
+    return f"{text[:-1]}, please{text[-1]}" if text[-1] in ".?!" else f"{text}, please."
 
 
 def marks_of(text: str) -> frozenset[str]:

@@ -23,7 +23,7 @@ class AgendaUser(User):
 
     Args:
         persona: a name of `PERSONAS`, or numbers of your own.
-        agendas: ``"checked"``, the agendas that people wrote for the test tasks and a rule-based draft for every other
+        agendas: ``"checked"``, the agendas written for the test tasks one by one and a rule-based draft for every other
             text; ``"draft"``, drafts only; or a mapping of task ids to agendas of your own.
 
     Raises:
