@@ -14,7 +14,8 @@ from rich.console import Console
 from usersim_env.errors import InstallError
 from usersim_env.feedback import Failure
 from usersim_env.gap import ComparisonWarning, GapResult, GapSettings, compare, plot_style, print_tables, write_report
-from usersim_env.gap.tables import signed
+from usersim_env.gap.sections import sections
+from usersim_env.gap.wording import signed
 from usersim_env.trace import Seat, Terms
 
 FAST = GapSettings(replicates=500)
@@ -64,9 +65,16 @@ def test_a_report_is_a_page_with_plots_and_numbers(page: Path) -> None:
     for words in ("The gap is planted.", "Both user sides are synthetic", "reference − simulated", "Privileged agent"):
         assert words in text
     names = {
-        f"{name}{end}" for name in ("gap", "success", "behaviour", "survey") for end in (".png", "-dark.png", ".svg")
+        f"{name}{end}"
+        for name in ("gap", "success", "calibration", "behaviour", "survey")
+        for end in (".png", "-dark.png", ".svg")
     }
-    assert {path.name for path in page.parent.iterdir()} == names | {"index.html", "gap.json"}
+    assert {path.name for path in page.parent.iterdir()} == names | {
+        "index.html",
+        "gap.json",
+        "numbers.csv",
+        "report.md",
+    }
     numbers = json.loads((page.parent / "gap.json").read_text(encoding="utf-8"))
     assert numbers["note"] == "The gap is planted."
     assert numbers["gaps"]["rule"]["gap"]["estimate"] < 0
@@ -151,6 +159,47 @@ def test_nan_never_appears(make: Any, tmp_path: Path) -> None:
     assert not re.search(r"\bnan\b", everything, re.IGNORECASE)
     assert "(one task)" in everything
     assert "Not shown: on every paired task" in everything
+
+
+RESTRICTED = Terms("gated: for research only", training=False)
+
+
+@pytest.mark.usefixtures("quick")
+def test_restricted_text_is_shown_on_request_only_and_under_its_terms(make: Any, tmp_path: Path) -> None:
+    secret = "my secret words"
+    reference = make.side(make.HUMAN, [[1.0], [0.0]], terms=RESTRICTED, texts=[secret])
+    result = compare(make.side(make.SIM, [[1.0], [1.0]]), reference, FAST)
+    write_report(result, tmp_path / "plain")
+    write_report(result, tmp_path / "asked", excerpts=True)
+    plain, asked = (
+        {path.name: path.read_bytes().decode() for path in (tmp_path / name).iterdir()} for name in ("plain", "asked")
+    )
+    assert not [name for name, text in plain.items() if secret in text]
+    assert "--excerpts shows them" in plain["index.html"]
+    assert [name for name, text in asked.items() if secret in text] == ["index.html"]
+    banner = "Restricted text, shown on request.</strong> Terms: gated: for research only"
+    assert banner in asked["index.html"] and banner not in plain["index.html"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_five_conversations_stand_side_by_side(make: Any, tmp_path: Path) -> None:
+    result = result_of(make)
+    page = write_report(result, tmp_path)
+    assert tags(page).names.count("details") == 5 == len(result.examples)
+    differences = [example.difference for example in result.examples]
+    assert differences == sorted(differences, reverse=True)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_page_holds_every_section_and_labels_cells_for_narrow_screens(make: Any, tmp_path: Path) -> None:
+    text = write_report(result_of(make), tmp_path).read_text(encoding="utf-8")
+    titles = [section.title for section in sections(result_of(make))]
+    assert len(titles) == 6
+    places = [text.index(f">{title}</h") for title in titles]
+    assert places == sorted(places)
+    assert "With 8 tasks you can see gaps of" in text
+    folded = text.count('data-head="')
+    assert folded >= sum(len(s.rows) * (len(s.heads) - 1) for s in sections(result_of(make)))
 
 
 @pytest.mark.usefixtures("quick")

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from usersim_env import gap
@@ -12,6 +13,7 @@ from usersim_env.errors import UsageError
 from usersim_env.feedback import Failure
 from usersim_env.gap import ComparisonWarning, GapResult, GapSettings, compare
 from usersim_env.gap.bootstrap import DEGENERATE, ONE_TASK
+from usersim_env.gap.sections import detectable_sentence
 from usersim_env.survey import FIELDS
 from usersim_env.trace import Terms
 
@@ -57,6 +59,10 @@ def test_identical_inputs_give_exactly_zero_and_no_evidence(make: Any) -> None:
     for row in result.gaps:
         assert (row.gap.estimate, row.gap.low, row.gap.high, row.gap.word) == (0.0, 0.0, 0.0, DEGENERATE)
         assert row.finding.startswith("no evidence of a gap")
+        assert row.test is not None and (row.test.p, row.test.p_holm) == (1.0, 1.0)
+        assert row.detectable.gap is None and row.detectable.word.startswith("degenerate")
+    for part in [*(row.gap for row in result.pass_k), *(row.gap for row in (*result.bins, *result.domains))]:
+        assert (part.estimate, part.low, part.high) == (0.0, 0.0, 0.0)
 
 
 def test_zero_inside_the_interval_is_no_evidence_and_is_never_called_no_gap(make: Any) -> None:
@@ -64,6 +70,56 @@ def test_zero_inside_the_interval_is_no_evidence_and_is_never_called_no_gap(make
     assert result.rule.gap.estimate != 0
     assert result.rule.finding == "no evidence of a gap"
     assert "no gap" not in json.dumps(result.as_dict())
+
+
+def test_a_finding_that_holm_takes_back_says_so(make: Any) -> None:
+    generator = np.random.default_rng(3)
+    noise = {f"noise {i}": [float(x) for x in generator.random(20)] for i in range(9)}
+    sim = [make.trace(i, signals={"weak": 0.5, **{k: v[i] for k, v in noise.items()}}) for i in range(20)]
+    weak = generator.normal(0.04, 0.1, 20)
+    reference = [
+        make.trace(i, make.REFERENCE, signals={"weak": 0.5 + weak[i], **{k: v[19 - i] for k, v in noise.items()}})
+        for i in range(20)
+    ]
+    row = compare(sim, reference, FAST).gap("weak")
+    assert row.test is not None and row.test.p_holm is not None
+    assert row.test.p < 0.05 < row.test.p_holm
+    assert not row.gap.covers_zero
+    assert row.finding == "reference higher, not after Holm"
+    assert not row.stands
+
+
+def test_episodes_that_their_study_did_not_keep_are_left_out_and_counted(make: Any) -> None:
+    dropped = replace(make.HUMAN, notes={"keep": False})
+    reference = [*make.side(make.HUMAN, [[1.0], [0.0]]), *(make.trace(0, dropped, seed, 0.0) for seed in (7, 8))]
+    result = compare(make.side(make.SIM, [[1.0], [0.0]]), reference, FAST)
+    assert result.pairing.reference.left_out == 2
+    assert result.rule.n_reference == 2
+    assert result.rule.gap.estimate == 0
+    assert result.as_dict()["sides"]["reference"]["left_out"] == 2
+
+
+@pytest.mark.parametrize(
+    ("sim", "reference", "words"),
+    [
+        ([[1.0], [0.0]], [[0.0], [1.0]], "With 2 tasks no gap of the rule reward can be relied on to be seen"),
+        ([[1.0], [0.0]], [[1.0], [0.0]], "How small a gap these 2 tasks can show is unknown (degenerate"),
+        ([[1.0], [0.0]] * 20, [[0.0], [0.0]] * 20, r"With 40 tasks you can see gaps of 0.23 in the rule reward (80 %"),
+    ],
+)
+def test_the_smallest_gap_that_can_be_seen_is_said(make: Any, sim: Any, reference: Any, words: str) -> None:
+    result = compare(make.side(make.SIM, sim), make.side(make.REFERENCE, reference), FAST)
+    assert words in detectable_sentence(result)
+
+
+def test_pooled_domains_are_told_apart(make: Any) -> None:
+    sides = []
+    for user, rewards in ((make.SIM, [[1.0], [1.0], [0.0], [1.0]]), (make.REFERENCE, [[0.0], [0.0], [0.0], [1.0]])):
+        traces = make.side(user, rewards)
+        sides.append([replace(t, domain="other") if t.task_id[-1] in "23" else t for t in traces])
+    result = compare(sides[0], sides[1], FAST)
+    assert [(row.name, row.n_tasks, row.gap.estimate) for row in result.domains] == [("mock", 2, -1.0), ("other", 2, 0)]
+    assert "Tasks of 2 domains are pooled: read the gap per domain as well." in result.cautions
 
 
 def test_equal_seeds_give_equal_results(make: Any) -> None:
@@ -192,7 +248,8 @@ def test_survey_answers_are_counted_per_side(make: Any) -> None:
 def test_the_most_different_conversations_are_those_with_unlike_rewards(make: Any) -> None:
     sim = make.side(make.SIM, [[1.0], [0.0, 1.0]])
     reference = make.side(make.REFERENCE, [[1.0], [1.0, 1.0]])
-    (example,) = compare(sim, reference, FAST).examples
+    example, other = compare(sim, reference, FAST).examples
+    assert other.task_id == "mock/test/0"
     assert (example.task_id, example.sim.reward, example.reference.reward) == ("mock/test/1", 0.0, 1.0)
 
 

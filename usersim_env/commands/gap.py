@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from usersim_env.commands.base import command, json_flag, print_json
-from usersim_env.gap import ComparisonWarning, GapSettings, compare, print_tables, write_report
+from usersim_env.gap import ComparisonWarning, GapSettings, compare, print_tables, read_difficulty, write_report
 from usersim_env.trace_file import read_traces
 
 
@@ -25,6 +25,12 @@ def add(commands: Any) -> None:
     other.add_argument("--real", metavar="FILE", help="traces with people (refused when anyone else spoke)")
     parser.add_argument("--out", metavar="DIR", help="write a page with plots there")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap (default: 0)")
+    parser.add_argument(
+        "--difficulty", metavar="FILE", help="mean success per task, for the bins (default: pooled over both sides)"
+    )
+    parser.add_argument(
+        "--excerpts", action="store_true", help="show conversations on the page whose terms restrict passing them on"
+    )
     parser.add_argument("--note", metavar="TEXT", help="a remark to print on top of the report")
     json_flag(parser)
 
@@ -32,7 +38,8 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Runs it."""
     reference = arguments.real or arguments.reference
-    settings = GapSettings(seed=arguments.seed, real=arguments.real is not None)
+    difficulty = None if arguments.difficulty is None else read_difficulty(arguments.difficulty)
+    settings = GapSettings(seed=arguments.seed, real=arguments.real is not None, difficulty=difficulty)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ComparisonWarning)  # tables, page and JSON say the same
         result = compare(read_traces(arguments.sim), read_traces(reference), settings)
@@ -41,5 +48,5 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         print_tables(result, note=arguments.note)
     if arguments.out is not None:
-        page = write_report(result, arguments.out, note=arguments.note)
+        page = write_report(result, arguments.out, note=arguments.note, excerpts=arguments.excerpts)
         Console(stderr=True).print(f"Page: {page}", highlight=False, soft_wrap=True)

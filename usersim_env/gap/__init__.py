@@ -12,6 +12,10 @@
 
 from usersim_env.behaviour import behaviour_features
 from usersim_env.gap.bootstrap import Interval
+from usersim_env.gap.groups import read_difficulty
+from usersim_env.gap.monitor import GapMonitor
+from usersim_env.gap.monitor_history import History, Look, MonitorSettings
+from usersim_env.gap.monitor_tasks import MonitorWarning
 from usersim_env.gap.pairing import ComparisonWarning, Pairing, pair
 from usersim_env.gap.report import write_report
 from usersim_env.gap.result import GapResult, GapSettings, SignalGap
@@ -20,14 +24,20 @@ from usersim_env.gap.tables import print_tables
 
 __all__ = [
     "ComparisonWarning",
+    "GapMonitor",
     "GapResult",
     "GapSettings",
+    "History",
     "Interval",
+    "Look",
+    "MonitorSettings",
+    "MonitorWarning",
     "Pairing",
     "SignalGap",
     "behaviour_features",
     "compare",
     "pair",
     "print_tables",
+    "read_difficulty",
     "write_report",
 ]

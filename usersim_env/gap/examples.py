@@ -24,17 +24,18 @@ class Example:
     difference: float
 
 
-def most_different(pairing: Pairing, n: int = 1) -> tuple[Example, ...]:
+def most_different(pairing: Pairing, n: int = 5, restricted: bool = False) -> tuple[Example, ...]:
     """The ``n`` tasks with the most different pair of scored episodes, one pair per task, most different first.
 
     The difference is that of the rule rewards plus the mean over the 19 features of
-    ``|a − b| / (a + b)`` (0 where both are 0). Traces whose terms restrict them are left out:
-    their text is not for passing on.
+    ``|a − b| / (a + b)`` (0 where both are 0). Traces whose terms restrict them are left out, as
+    their text is not for passing on, unless ``restricted`` asks for them.
     """
     found = []
     for task in pairing.tasks:
         mine, theirs = (
-            [trace for trace in side.scored[task] if shown(trace) and trace.messages] for side in pairing.sides
+            [trace for trace in side.scored[task] if (restricted or shown(trace)) and trace.messages]
+            for side in pairing.sides
         )
         if mine and theirs:
             found.append(_of_task(task, mine, theirs))

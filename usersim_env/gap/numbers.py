@@ -7,6 +7,7 @@ from typing import Any
 
 from usersim_env.gap.abandoned import AbandonedBounds
 from usersim_env.gap.bootstrap import Interval
+from usersim_env.gap.judgement import Judgement
 from usersim_env.gap.pairing import Pairing
 from usersim_env.gap.sides import Side
 
@@ -31,6 +32,7 @@ def side_dict(side: Side, success: Interval) -> JsonDict:
         "episodes": len(side.traces),
         "scored": side.n_scored,
         "failed": len(side.traces) - side.n_scored,
+        "left_out": side.left_out,
         "failures": [dataclasses.asdict(count) for count in side.failures],
         "abandoned": side.n_abandoned,
         "abandonment_rate": side.abandonment_rate,
@@ -47,6 +49,15 @@ def pairing_dict(pairing: Pairing) -> JsonDict:
         "unscored": list(pairing.unscored),
         "checks": [{**dataclasses.asdict(check), "same": check.same} for check in pairing.checks],
         "warnings": list(pairing.warnings),
+    }
+
+
+def judgement_dict(found: Judgement) -> JsonDict:
+    """Cross table (row → [reward 0, reward 1]), where reward and judgement part, and correlations by question."""
+    return {
+        "table": {row: list(counts) for row, counts in found.table.items()},
+        "missed": {f"at_least_{row.threshold}": dataclasses.asdict(row) for row in found.missed},
+        "spearman": {row.field: dataclasses.asdict(row) for row in found.correlations},
     }
 
 

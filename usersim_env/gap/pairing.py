@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from usersim_env.errors import UsageError
-from usersim_env.gap.sides import Side, describe_agent
+from usersim_env.gap.sides import Role, Side, describe_agent, kept
 from usersim_env.trace import Trace
 
 
@@ -68,6 +68,8 @@ class Pairing:
 def pair(sim_traces: Iterable[Trace], reference_traces: Iterable[Trace]) -> Pairing:
     """Pairs by task id; any number of episodes per task and side.
 
+    Episodes that an imported human study marked ``keep: false`` are left out and counted (`Side.left_out`).
+
     Args:
         sim_traces: the simulated user side's episodes.
         reference_traces: people's, or another user side's to compare with.
@@ -78,9 +80,9 @@ def pair(sim_traces: Iterable[Trace], reference_traces: Iterable[Trace]) -> Pair
     Warns:
         ComparisonWarning: once for each thing that differs; also kept in the result.
     """
-    sim = Side("sim", tuple(sim_traces))
+    sim = _side("sim", tuple(sim_traces))
     others = tuple(reference_traces)
-    reference = Side("real" if others and all(trace.human for trace in others) else "reference", others)
+    reference = _side("real" if others and all(trace.human for trace in others) else "reference", others)
     for side in (sim, reference):
         _check_side(side)
     mine, theirs = ({trace.task_id for trace in side.traces} for side in (sim, reference))
@@ -112,7 +114,17 @@ def few(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
+def _side(role: Role, traces: tuple[Trace, ...]) -> Side:
+    counted = tuple(trace for trace in traces if kept(trace))
+    return Side(role, counted, len(traces) - len(counted))
+
+
 def _check_side(side: Side) -> None:
+    if not side.traces and side.left_out:
+        raise UsageError(
+            f"All {side.left_out} episodes of the {side.role} side are marked keep: false by the study that recorded "
+            "them, so none counts. Import the episodes that the study kept."
+        )
     if not side.traces:
         raise UsageError(
             f"The {side.role} side has no episodes. Record some with: usersim-env rollout … --out FILE.jsonl"

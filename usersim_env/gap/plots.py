@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from usersim_env.gap.bootstrap import Interval
 from usersim_env.gap.plot_style import SIDE_COLOURS, SIDE_MARKERS, Draw, Ink, bare, new_figure
 from usersim_env.gap.result import GapResult
-from usersim_env.gap.tables import percent, signed, span
+from usersim_env.gap.wording import percent, signal_label, signed, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,11 +63,38 @@ def success_plot(result: GapResult) -> Draw:
     return draw
 
 
-def signal_label(name: str) -> str:
-    """A signal's name as readers want it: ``rule reward``, ``survey: overall score``."""
-    if name == "rule":
-        return "rule reward"
-    return name.replace(".", ": ", 1).replace("_", " ")
+def calibration_plot(result: GapResult) -> Draw:
+    """Success per difficulty bin on both sides, with intervals; sides stand a little apart so that none is hidden."""
+
+    def draw(ink: Ink) -> Figure:
+        figure = new_figure(7.6, 3.3)
+        axes = figure.subplots()
+        bare(axes, ink, lines="y")
+        for index, (side, colour) in enumerate(zip(result.pairing.sides, SIDE_COLOURS, strict=True)):
+            rates = [row.reference if index else row.sim for row in result.bins]
+            places = [x + (index - 0.5) * 0.16 for x in range(len(rates))]
+            for x, rate in zip(places, rates, strict=True):
+                if rate.low is not None and rate.high is not None:
+                    axes.plot([x, x], [rate.low, rate.high], color=colour, linewidth=2.2, solid_capstyle="round")
+            marker = f"{SIDE_MARKERS[index]}{'--' if index else '-'}"
+            estimates = [rate.estimate for rate in rates]
+            axes.plot(places, estimates, marker, color=colour, linewidth=1, markersize=7.5, label=side.label)
+        names = [f"{row.name.replace(' (', chr(10) + '(')}\n{_tasks(row.n_tasks)}" for row in result.bins]
+        axes.set_xticks(range(len(names)), names, fontsize=8.5)
+        axes.set_xlim(-0.5, len(names) - 0.5)
+        axes.set_ylim(-0.02, 1.02)
+        axes.set_ylabel("success")
+        axes.set_xlabel(
+            "difficulty: success of the task" + ("" if result.settings.difficulty else ", both sides pooled")
+        )
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0, handletextpad=0.4)
+        return figure
+
+    return draw
+
+
+def _tasks(n: int) -> str:
+    return f"{n} task{'s' * (n != 1)}"
 
 
 def _whisker(axes: Axes, y: float, interval: Interval, colour: str) -> None:

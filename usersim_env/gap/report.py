@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING
 
 from usersim_env.behaviour import DIMENSIONS, RATES
 from usersim_env.errors import InstallError
-from usersim_env.gap.examples import Example
+from usersim_env.gap.examples import Example, most_different, shown
+from usersim_env.gap.exports import markdown, numbers_csv
 from usersim_env.gap.plot_style import PLOT_INSTALL, Draw, require_matplotlib, write_plot
-from usersim_env.gap.plots import gap_plot, signal_label, success_plot
+from usersim_env.gap.plots import calibration_plot, gap_plot, success_plot
 from usersim_env.gap.profile_plots import behaviour_plot, survey_plot
 from usersim_env.gap.result import GapResult
-from usersim_env.gap.tables import MISSING, footnotes, percent, side_rows, signed, span
+from usersim_env.gap.sections import detectable_sentence, sections
+from usersim_env.gap.sides import describe_terms
+from usersim_env.gap.tables import footnotes, side_rows
+from usersim_env.gap.wording import MISSING, p_text, percent, signal_label, signed, span
 from usersim_env.trace import Trace
 
 if TYPE_CHECKING:
@@ -24,16 +28,27 @@ if TYPE_CHECKING:
 
 PAGE = "index.html"
 NUMBERS = "gap.json"
+TABLE = "numbers.csv"
+APPENDIX = "report.md"
+PAIRS = 5
+"""Pairs of conversations on the page."""
 _LONGEST = 2_000  # characters of one turn that a page shows
 
 
-def write_report(result: GapResult, out_dir: str | os.PathLike[str], note: str | None = None) -> Path:
-    """Writes ``index.html``, ``gap.json`` and each plot as PNG (light and dark) and SVG; the page needs no other file.
+def write_report(
+    result: GapResult, out_dir: str | os.PathLike[str], note: str | None = None, excerpts: bool = False
+) -> Path:
+    """Writes the page, its numbers and its plots.
+
+    ``index.html`` needs no other file; ``gap.json`` and ``numbers.csv`` hold every number, ``report.md`` the tables for
+    an appendix; each plot is there as PNG (light and dark) and SVG.
 
     Args:
         result: of `compare`.
         out_dir: made if it is not there; files of the same names are replaced.
         note: a sentence for the banner on top, for example that the gap is planted.
+        excerpts: show conversations on the page whose terms restrict passing them on, under a banner with the terms.
+            The other files never hold text of conversations.
 
     Returns:
         Path of the page.
@@ -47,14 +62,19 @@ def write_report(result: GapResult, out_dir: str | os.PathLike[str], note: str |
     folder.mkdir(parents=True, exist_ok=True)
     drawings = {name: write_plot(draw, name, folder) for name, draw in _plots(result).items()}
     page = folder / PAGE
-    page.write_text(_render(environment, result, drawings, note), encoding="utf-8", errors="backslashreplace")
+    examples = most_different(result.pairing, PAIRS, restricted=excerpts)
+    text = _render(environment, result, drawings, note, examples)
+    page.write_text(text, encoding="utf-8", errors="backslashreplace")
     numbers = json.dumps(result.as_dict() | {"note": note}, indent=1, allow_nan=False)
     (folder / NUMBERS).write_text(numbers + "\n", encoding="utf-8")
+    (folder / TABLE).write_text(numbers_csv(result), encoding="utf-8", errors="backslashreplace")
+    (folder / APPENDIX).write_text(markdown(result, headline(result), note), encoding="utf-8")
     return page
 
 
 def _plots(result: GapResult) -> dict[str, Draw]:
     plots = {"gap": gap_plot(result), "success": success_plot(result), "behaviour": behaviour_plot(result)}
+    plots["calibration"] = calibration_plot(result)
     if result.survey:
         plots["survey"] = survey_plot(result)
     return plots
@@ -68,11 +88,24 @@ def _environment() -> Environment:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"signed": signed, "span": span, "signal": signal_label, "percent": percent}
+    environment.filters |= {"signed": signed, "span": span, "signal": signal_label, "percent": percent, "p": p_text}
+    environment.filters["whole"] = _whole
     return environment
 
 
-def _render(environment: Environment, result: GapResult, drawings: dict[str, str], note: str | None) -> str:
+def _whole(cell: str) -> str:
+    """A cell that breaks before its brackets only, and a minus that stays with its number."""
+    start = max(cell.find(" ["), cell.find(" ("))
+    return cell if start < 0 else cell[: start + 1] + cell[start + 1 :].replace(", ", ",\u00a0")
+
+
+def _render(
+    environment: Environment,
+    result: GapResult,
+    drawings: dict[str, str],
+    note: str | None,
+    examples: Sequence[Example],
+) -> str:
     text = files("usersim_env.gap").joinpath("templates/report.html").read_text(encoding="utf-8")
     return environment.from_string(text).render(
         result=result,
@@ -81,11 +114,14 @@ def _render(environment: Environment, result: GapResult, drawings: dict[str, str
         note=note,
         drawings=drawings,  # marked safe in the template: matplotlib escapes the text in them
         headline=headline(result),
+        detectable=detectable_sentence(result),
+        sections={section.key: section for section in sections(result)},
         side_rows=side_rows(result),
         footnotes=footnotes(result),
         provenance=[_provenance(side.traces) for side in result.pairing.sides],
         behaviour=_behaviour(result),
-        examples=[_example(example) for example in result.examples],
+        examples=[_example(example) for example in examples],
+        restricted=_restricted(examples),
     )
 
 
@@ -124,6 +160,12 @@ def _provenance(traces: Sequence[Trace]) -> list[tuple[str, str]]:
         ("time", f"{sum(trace.provenance.seconds for trace in traces):.1f} s"),
         ("cost", f"{sum(costs):.2f} US dollars ({len(costs)} of {len(traces)} known)" if costs else "unknown"),
     ]
+
+
+def _restricted(examples: Sequence[Example]) -> list[str]:
+    """Terms of the conversations shown that restrict passing them on."""
+    traces = [trace for example in examples for trace in (example.sim, example.reference)]
+    return sorted({describe_terms(trace.terms) for trace in traces if not shown(trace)})
 
 
 def _example(example: Example) -> dict[str, object]:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from usersim_env.gap.abandoned import AbandonedBounds
 from usersim_env.gap.bootstrap import DEGENERATE, BootstrapSettings, Interval
 from usersim_env.gap.examples import Example
-from usersim_env.gap.numbers import abandoned_dict, interval_dict, pairing_dict, side_dict
+from usersim_env.gap.groups import GroupGap
+from usersim_env.gap.judgement import Judgement
+from usersim_env.gap.numbers import abandoned_dict, judgement_dict, pairing_dict, side_dict
 from usersim_env.gap.pairing import Pairing
+from usersim_env.gap.pass_k import PassK
+from usersim_env.gap.power import Detectable
 from usersim_env.gap.profiles import BehaviourRow, SurveyCounts
+from usersim_env.gap.sign_flip import SignFlip
 
 NO_EVIDENCE = "no evidence of a gap"
 """Said where 0 is inside the interval. It is not the same as no gap."""
+
+NOT_CORRECTED = ", not after Holm"
+"""Added to a finding that does not stand up to Holm's correction for the number of signals."""
 
 
 @dataclass(frozen=True)
@@ -22,16 +31,18 @@ class GapSettings:
     """How a comparison is made.
 
     Attributes:
-        seed: of the bootstrap; equal seeds give equal intervals.
-        replicates: redrawn sets of tasks.
+        seed: of the bootstrap and of the sign flips; equal seeds give equal intervals and p-values.
+        replicates: redrawn sets of tasks, and drawn sign flips.
         level: coverage that the intervals aim at.
         real: refuse a second side that does not consist of people's episodes only.
+        difficulty: task → mean success from elsewhere, for the difficulty bins; else success is pooled over both sides.
     """
 
     seed: int = 0
     replicates: int = 10_000
     level: float = 0.95
     real: bool = False
+    difficulty: Mapping[str, float] | None = None
 
     @property
     def gap_interval(self) -> BootstrapSettings:
@@ -54,6 +65,8 @@ class SignalGap:
         gap: reference minus simulated.
         n_sim, n_reference: episodes that have the signal.
         finding: in words.
+        test: of "no gap", with its p-value corrected for the number of signals; ``None`` for a single task.
+        detectable: the smallest gap that these tasks would probably have shown.
     """
 
     signal: str
@@ -63,11 +76,17 @@ class SignalGap:
     n_sim: int
     n_reference: int
     finding: str
+    test: SignFlip | None
+    detectable: Detectable
+
+    @property
+    def stands(self) -> bool:
+        """Whether 0 is outside the interval, and Holm's correction does not take that back."""
+        return not self.gap.covers_zero and not self.finding.endswith(NOT_CORRECTED)
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
-        found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {**found, "gap": interval_dict(self.gap)}
+        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True)
@@ -81,8 +100,12 @@ class GapResult:
         abandoned: how far people who walked off could move the rule reward's gap.
         behaviour: feature means per side, simulated side first.
         survey: answers per question.
+        pass_k: the chance of k successes in k episodes, for both sides.
+        bins: the rule reward's gap per difficulty bin, hardest first.
+        domains: likewise per domain.
+        judgement: rule reward against the user side's judgement, simulated side first.
         missing: signals that could not be compared, each with the reason.
-        examples: the most different pair of conversations.
+        examples: the most different pairs of conversations that may be shown, one per task.
         settings: how it was made.
     """
 
@@ -92,6 +115,10 @@ class GapResult:
     abandoned: AbandonedBounds
     behaviour: tuple[BehaviourRow, BehaviourRow]
     survey: tuple[SurveyCounts, ...]
+    pass_k: tuple[PassK, ...]
+    bins: tuple[GroupGap, ...]
+    domains: tuple[GroupGap, ...]
+    judgement: tuple[Judgement, Judgement]
     missing: tuple[str, ...] = ()
     examples: tuple[Example, ...] = field(default=(), repr=False)
     settings: GapSettings = field(default_factory=GapSettings)
@@ -127,6 +154,8 @@ class GapResult:
         agents = sorted({*sim.privileged_agents, *reference.privileged_agents})
         if agents:
             found.append(f"Privileged agent: {', '.join(agents)} looks the expected calls of the task up.")
+        if len(self.domains) > 1:
+            found.append(f"Tasks of {len(self.domains)} domains are pooled: read the gap per domain as well.")
         return tuple(found)
 
     def gap(self, signal: str) -> SignalGap:
@@ -152,17 +181,25 @@ class GapResult:
             "behaviour": {
                 name: {"n": row.n, **row.values} for name, row in zip(("sim", "reference"), self.behaviour, strict=True)
             },
+            "pass_k": {str(row.k): dataclasses.asdict(row) for row in self.pass_k},
+            "difficulty_bins": {row.name: dataclasses.asdict(row) for row in self.bins},
+            "domains": {row.name: dataclasses.asdict(row) for row in self.domains},
+            "judgement": {
+                name: judgement_dict(side) for name, side in zip(("sim", "reference"), self.judgement, strict=True)
+            },
             "survey": {c.field: {"sim": dict(c.sim), "reference": dict(c.reference)} for c in self.survey},
         }
 
 
-def finding(gap: Interval, pairing: Pairing) -> str:
-    """What the interval of a gap says, in words."""
+def finding(gap: Interval, pairing: Pairing, p_holm: float | None = None, level: float = 0.95) -> str:
+    """What the interval of a gap says, in words, and whether it stands up to correction for the number of signals."""
     if gap.low is None:
         return "one task only: no interval"
     if gap.word == DEGENERATE:
-        same = "degenerate: every task differs by the same amount"
-        return f"{NO_EVIDENCE} ({same})" if gap.covers_zero else same
+        if gap.covers_zero:
+            return f"{NO_EVIDENCE} (degenerate: both sides are equal on every task)"
+        return "degenerate: every task differs by the same amount"
     if gap.covers_zero:
         return NO_EVIDENCE
-    return f"{(pairing.reference if gap.estimate > 0 else pairing.sim).label} higher"
+    weak = p_holm is not None and p_holm > 1 - level
+    return f"{(pairing.reference if gap.estimate > 0 else pairing.sim).label} higher{NOT_CORRECTED if weak else ''}"

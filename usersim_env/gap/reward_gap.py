@@ -7,23 +7,24 @@ sample of possible tasks. A rule reward or signal that is missing is left out, n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from usersim_env.errors import UsageError
 from usersim_env.gap.abandoned import abandoned_bounds
 from usersim_env.gap.bootstrap import Interval, interval, intervals
 from usersim_env.gap.examples import most_different
-from usersim_env.gap.pairing import Pairing, pair
+from usersim_env.gap.groups import BINS, GroupGap, difficulty_bins, group_gaps
+from usersim_env.gap.judgement import judgement
+from usersim_env.gap.pairing import Pairing, natural, pair
+from usersim_env.gap.pass_k import pass_k
+from usersim_env.gap.power import detectable
 from usersim_env.gap.profiles import behaviour_row, survey_counts
 from usersim_env.gap.result import GapResult, GapSettings, SignalGap, finding
-from usersim_env.gap.task_means import (
-    RULE,
-    count_episodes,
-    signal_names,
-    signals_by_task,
-    task_means,
-)
+from usersim_env.gap.sign_flip import SignFlip, holm, sign_flip
+from usersim_env.gap.task_means import RULE, count_episodes, signal_names, signals_by_task, task_means
 from usersim_env.trace import Trace
 
 _ByTask = Mapping[str, Sequence[Mapping[str, float]]]
@@ -53,6 +54,7 @@ def compare(
     pairing = pair(sim_traces, others)
     sim, reference = (signals_by_task(side, pairing.tasks) for side in pairing.sides)
     gaps, missing = _gaps(pairing, sim, reference, settings)
+    bins, domains = _parts(pairing, (task_means(sim, (RULE,))[:, 0], task_means(reference, (RULE,))[:, 0]), settings)
     return GapResult(
         pairing=pairing,
         gaps=gaps,
@@ -60,6 +62,10 @@ def compare(
         abandoned=abandoned_bounds(pairing, settings.gap_interval),
         behaviour=(behaviour_row(pairing.sim, pairing.tasks), behaviour_row(pairing.reference, pairing.tasks)),
         survey=survey_counts(pairing.sim, pairing.reference, pairing.tasks),
+        pass_k=pass_k(sim, reference, settings.rate_interval, settings.gap_interval),
+        bins=bins,
+        domains=domains,
+        judgement=(judgement(pairing.sim, pairing.tasks), judgement(pairing.reference, pairing.tasks)),
         missing=missing,
         examples=most_different(pairing),
         settings=settings,
@@ -82,9 +88,10 @@ def _gaps(
     names = signal_names((sim, reference))
     means = task_means(sim, names), task_means(reference, names)
     differences = means[1] - means[0]
+    tests = _tests(differences, settings)
     gaps, missing = [], []
     for column, gap in enumerate(intervals(differences, settings.gap_interval)):
-        name = names[column]
+        name, test = names[column], tests[column]
         n_sim, n_reference = count_episodes(sim, name), count_episodes(reference, name)
         if gap is None:
             where = f"{n_sim} {pairing.sim.label} and {n_reference} {pairing.reference.label} episodes have it"
@@ -92,8 +99,25 @@ def _gaps(
             continue
         rows = ~np.isnan(differences[:, column])
         a, b = (float(side[rows, column].mean()) for side in means)
-        gaps.append(SignalGap(name, a, b, gap, n_sim, n_reference, finding(gap, pairing)))
+        words = finding(gap, pairing, test.p_holm if test else None, settings.level)
+        power = detectable(gap, settings.level)
+        gaps.append(SignalGap(name, a, b, gap, n_sim, n_reference, words, test, power))
     return tuple(gaps), tuple(missing)
+
+
+def _tests(differences: NDArray[np.float64], settings: GapSettings) -> list[SignFlip | None]:
+    plain = sign_flip(differences, settings.replicates, settings.seed)
+    return [test and replace(test, p_holm=p) for test, p in zip(plain, holm(plain), strict=True)]
+
+
+def _parts(
+    pairing: Pairing, means: tuple[NDArray[np.float64], NDArray[np.float64]], settings: GapSettings
+) -> tuple[tuple[GroupGap, ...], tuple[GroupGap, ...]]:
+    """The rule reward's gap per difficulty bin and per domain."""
+    bins = difficulty_bins(pairing.tasks, (means[0] + means[1]) / 2, settings.difficulty)
+    domains = {task: pairing.sim.scored[task][0].domain for task in pairing.tasks}
+    how = settings.rate_interval, settings.gap_interval
+    return group_gaps(bins, means, BINS, how), group_gaps(domains, means, natural(set(domains.values())), how)
 
 
 def _success(by_task: _ByTask, settings: GapSettings) -> Interval:

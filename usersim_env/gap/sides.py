@@ -40,10 +40,12 @@ class Side:
     Attributes:
         role: ``sim``; for the other side ``real`` if every episode has a person in the user's seat, else ``reference``.
         traces: in the order given.
+        left_out: episodes that came with them and do not count: their study marked them ``keep: false``.
     """
 
     role: Role
     traces: tuple[Trace, ...]
+    left_out: int = 0
 
     @property
     def label(self) -> str:
@@ -115,6 +117,11 @@ class Side:
     def terms(self) -> tuple[str, ...]:
         """The terms that the traces carry, in words."""
         return tuple(sorted({describe_terms(trace.terms) for trace in self.traces}))
+
+
+def kept(trace: Trace) -> bool:
+    """Whether the study that recorded an imported episode counts it; true of every other episode."""
+    return trace.user.notes.get("keep") is not False
 
 
 def is_abandoned(trace: Trace) -> bool:

@@ -9,11 +9,19 @@ from rich.panel import Panel
 from rich.table import Table
 
 from usersim_env.behaviour import FEATURES, RATES
-from usersim_env.gap.bootstrap import Interval
 from usersim_env.gap.pairing import few
 from usersim_env.gap.result import NO_EVIDENCE, GapResult
-
-MISSING = "—"
+from usersim_env.gap.sections import (
+    Section,
+    by_difficulty,
+    by_domain,
+    cross_table,
+    detectable_sentence,
+    judged,
+    missed,
+    reliability,
+)
+from usersim_env.gap.wording import MISSING, p_text, percent, rate_cell, signed, span
 
 
 def print_tables(result: GapResult, console: Console | None = None, note: str | None = None) -> None:
@@ -36,34 +44,21 @@ def print_tables(result: GapResult, console: Console | None = None, note: str | 
 
 def tables(result: GapResult, narrow: bool = False) -> list[RenderableType]:
     """The tables, in the order of reading; ``narrow`` leaves columns out so that 80 characters suffice."""
-    return [_sides(result), _gaps(result, narrow), _behaviour(result)]
-
-
-def signed(value: float) -> str:
-    """A difference with its sign, to three places; to one digit where those would hide the sign. Zero has none."""
-    if abs(value) < 1e-9:
-        return "0.000"
-    text = f"{value:+.3f}"
-    return (f"{value:+.1g}" if float(text) == 0 else text).replace("-", "−")
-
-
-def span(interval: Interval, sign: bool = True) -> str:
-    """The interval in brackets, or the word for why there is none."""
-    if interval.low is None or interval.high is None:
-        return f"{MISSING} ({interval.word})"
-    ends = [signed(x) if sign else f"{x:.3f}" for x in (interval.low, interval.high)]
-    return f"[{ends[0]}, {ends[1]}]" + (f" ({interval.word})" if interval.word else "")
-
-
-def percent(level: float) -> str:
-    """A coverage for headings: ``95 %``."""
-    return f"{100 * level:g} %"
+    found = [_sides(result), _gaps(result, narrow)]
+    parts = [by_difficulty(result)]
+    if len(result.pass_k) > 1:
+        parts.insert(0, reliability(result))
+    if len(result.domains) > 1:
+        parts.append(by_domain(result))
+    if any(judged(side) for side in result.judgement):
+        parts += [cross_table(result), missed(result)]
+    return [*found, *(_section(part, narrow) for part in parts), _behaviour(result)]
 
 
 def footnotes(result: GapResult) -> list[str]:
     """What the tables leave out: estimand, abandoned episodes, tasks and signals that were not compared."""
     pairing = result.pairing
-    found = [f"Gap: {result.estimand}"]
+    found = [f"Gap: {result.estimand}", detectable_sentence(result)]
     bounds = result.abandoned
     if bounds.any:
         found.append(
@@ -106,12 +101,16 @@ def side_rows(result: GapResult) -> list[tuple[str, str, str]]:
                 failed or "none",
                 f"{side.abandonment_rate:.1%}",
                 f"{success.n_tasks} on both sides",
-                f"{success.estimate:.3f} {span(success, sign=False)}",
+                rate_cell(success),
                 "\n".join(side.terms),
             ]
         )
     heads = ("user side", "agent", "episodes", "failures", "abandoned", "tasks", "success", "terms")
-    return list(zip(heads, *rows, strict=True))
+    found: list[tuple[str, str, str]] = list(zip(heads, *rows, strict=True))
+    if any(side.left_out for side in result.pairing.sides):
+        sim, reference = (f"{side.left_out}, marked keep: false by their study" for side in result.pairing.sides)
+        found.insert(3, ("left out", sim, reference))
+    return found
 
 
 def _gaps(result: GapResult, narrow: bool) -> Table:
@@ -120,18 +119,33 @@ def _gaps(result: GapResult, narrow: bool) -> Table:
     table.add_column("signal", no_wrap=True, overflow="ellipsis", max_width=26 if narrow else None)
     heads = ["gap", f"{percent(result.settings.level)} interval"]
     if not narrow:
-        heads = [sim.label, reference.label, *heads, "tasks", "episodes"]
+        heads = [sim.label, reference.label, *heads, "p (Holm)", "tasks", "episodes"]
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("finding", min_width=len(NO_EVIDENCE))
     for row in result.gaps:
         gap = row.gap
-        cells = [signed(gap.estimate), escape(span(gap))]
+        ends = span(gap)
+        if narrow and gap.low is not None:
+            ends = ends.removesuffix(f" ({gap.word})")  # the finding says it
+        cells = [signed(gap.estimate), escape(ends)]
         if not narrow:
             counts = [str(gap.n_tasks), f"{row.n_sim} + {row.n_reference}"]
-            cells = [f"{row.sim:.3f}", f"{row.reference:.3f}", *cells, *counts]
+            p = p_text(row.test.p_holm if row.test else None)
+            cells = [f"{row.sim:.3f}", f"{row.reference:.3f}", *cells, p, *counts]
         name = row.signal.replace("survey.mean", "survey mean").removeprefix("survey.") if narrow else row.signal
-        table.add_row(escape(name), *cells, row.finding, style="" if gap.covers_zero else "bold")
+        table.add_row(escape(name), *cells, row.finding, style="bold" if row.stands else "")
+    return table
+
+
+def _section(part: Section, narrow: bool) -> Table:
+    table = Table(title=part.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for index, head in enumerate(part.heads):
+        table.add_column(head, justify="right" if index else "left", no_wrap=head == "gap")
+    for row in part.rows:
+        # Of three intervals in a row only the gap's fits into 80 characters.
+        cells = [cell.split(" [")[0] if narrow and index in (1, 2) else cell for index, cell in enumerate(row)]
+        table.add_row(*(escape(cell) for cell in cells))
     return table
 
 
