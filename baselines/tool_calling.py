@@ -83,7 +83,8 @@ class ToolCalling:
 
 class _ToolCallingSession:
     def __init__(self, agent: ToolCalling, info: Mapping[str, Any], seed: int) -> None:
-        self._complete = agent.complete if agent.complete is not None else ModelSession(agent.setting).complete
+        self._model = ModelSession(agent.setting)
+        self._complete = agent.complete if agent.complete is not None else self._model.complete
         self._messages: list[dict[str, Any]] = [{"role": "system", "content": info["policy"]}]
         self._tools = tuple(info["tools"])
         self._seed = seed
@@ -100,6 +101,10 @@ class _ToolCallingSession:
             return {"name": RESPOND, "arguments": {"content": content}}
         self._messages.append({"role": "assistant", "content": content, "tool_calls": [self._asked]})
         return _action(self._asked["function"])
+
+    def notes(self) -> dict[str, Any]:
+        """Calls, tokens and cost of the seat (``None``: unknown)."""
+        return self._model.usage.to_dict()
 
     def _heard(self, observation: Observation) -> dict[str, Any]:
         """The observation as a message; one that answers a tool call carries that call's id."""

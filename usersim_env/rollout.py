@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,42 @@ def rollout(agent: Agent, env_id: str, settings: RolloutSettings | None = None) 
         UnknownName: no such task; checked before the first episode.
     """
     settings = settings if settings is not None else RolloutSettings()
+    with opened(agent, env_id, settings) as (env, plan):
+        found = dict(plan.found)
+        with _Progress(len(plan.wanted), agent.name, settings.progress) as progress:
+            for trace in plan.found.values():
+                progress.add(trace)
+            for trace in _run(agent, env, plan.todo, settings.out):
+                found[trace.id] = trace
+                progress.add(trace)
+    return RolloutResult(tuple(found[key] for key in plan.wanted), len(plan.found))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The episodes of a rollout.
+
+    Attributes:
+        wanted: id → task and seed, in order.
+        found: id → trace of those that the file holds already.
+    """
+
+    wanted: Mapping[str, tuple[str, int]]
+    found: Mapping[str, Trace]
+
+    @property
+    def todo(self) -> list[tuple[str, int]]:
+        """Task and seed of the episodes that are left to run."""
+        return [at for key, at in self.wanted.items() if key not in self.found]
+
+
+@contextmanager
+def opened(agent: Agent, env_id: str, settings: RolloutSettings) -> Iterator[tuple[TauEnv, Plan]]:
+    """The env with the agent seated, and what there is to run; nothing runs and no file is made.
+
+    Raises:
+        UnknownName: no such task.
+    """
     # The checker that gym.make adds would run a second, unrecorded reset.
     made = gym.make(env_id, disable_env_checker=True, **settings.keywords)
     try:
@@ -101,19 +139,10 @@ def rollout(agent: Agent, env_id: str, settings: RolloutSettings | None = None) 
         assert isinstance(env, TauEnv)
         env.agent_seat = Seat("agent", agent.name, agent.describe(), agent.privileged)
         tasks = env.task_ids if settings.tasks is None else settings.tasks
-        todo = [(t, s) for t in tasks for s in settings.seeds]
-        wanted = {env.episode_id(task, seed): (task, seed) for task, seed in todo}
-        found = _on_disk(settings.out, wanted, settings.retry_failed)
-        resumed = len(found)
-        with _Progress(len(wanted), agent.name, settings.progress) as progress:
-            for trace in found.values():
-                progress.add(trace)
-            for trace in _run(agent, env, [at for key, at in wanted.items() if key not in found], settings.out):
-                found[trace.id] = trace
-                progress.add(trace)
+        wanted = {env.episode_id(task, seed): (task, seed) for task in tasks for seed in settings.seeds}
+        yield env, Plan(wanted, _on_disk(settings.out, wanted, settings.retry_failed))
     finally:
         made.close()
-    return RolloutResult(tuple(found[key] for key in wanted), resumed)
 
 
 def _on_disk(out: str | os.PathLike[str] | None, wanted: Iterable[str], retry_failed: bool) -> dict[str, Trace]:
@@ -162,7 +191,14 @@ def play(agent: Agent, env: TauEnv, task_id: str, seed: int) -> Trace:
             env.fail(Failure("agent", "invalid_action", str(error)))
             break
         over = terminated or truncated
+    env.agent_seat = dataclasses.replace(env.agent_seat, notes=_notes(session))
     return env.trace()
+
+
+def _notes(session: AgentSession | None) -> dict[str, Any]:
+    """What the agent's session says of the episode (``notes()``, where it has one): calls, tokens, cost."""
+    notes = getattr(session, "notes", None)
+    return dict(notes()) if callable(notes) else {}
 
 
 def _agent_failure(error: Exception) -> Failure:

@@ -8,6 +8,8 @@ from typing import Any
 from usersim_env.baselines import make_agent
 from usersim_env.commands.base import command, json_flag, print_json
 from usersim_env.errors import UsageError
+from usersim_env.estimate import estimate_rollout
+from usersim_env.llm import Model
 from usersim_env.registration import env_parts
 from usersim_env.rollout import RolloutResult, RolloutSettings, rollout, select_tasks
 
@@ -20,7 +22,9 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--env", required=True, metavar="ID", help="for example TauRetail-agenda-v0")
     parser.add_argument("--agent", required=True, metavar="NAME", help="silent, oracle, clerk, … or module:name")
-    parser.add_argument("--persona", metavar="NAME", help="of the agenda user")
+    parser.add_argument("--persona", metavar="NAME", help="of the agenda user; of the llm user: a text")
+    parser.add_argument("--model", metavar="NAME", help="plays the user in the llm ids, for example openai/gpt-4o-mini")
+    parser.add_argument("--api-base", metavar="URL", help="of that model: an OpenAI-compatible server")
     parser.add_argument("--split", default="test", metavar="NAME", help="test, train or dev (default: test)")
     parser.add_argument("--tasks", default="all", metavar="LIST", help="all, 0-9 or 1,4 (default: all)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="first seed (default: 0)")
@@ -31,6 +35,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--on-divergence", choices=["continue", "truncate"], help="what a replay does when it is left")
     parser.add_argument("--out", required=True, metavar="FILE.jsonl")
     parser.add_argument("--retry-failed", action="store_true", help="run episodes again that the file has as failed")
+    parser.add_argument("--dry-run", action="store_true", help="say what would run and what it may cost; run nothing")
     json_flag(parser)
 
 
@@ -40,6 +45,10 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.seed < 0 or arguments.episodes < 1:
         raise UsageError(f"--seed is at least 0 and --episodes at least 1, got {arguments.seed}, {arguments.episodes}.")
     keywords: dict[str, Any] = {"split": arguments.split, "max_steps": arguments.max_steps}
+    if arguments.model is not None:
+        keywords["model"] = Model(arguments.model, arguments.api_base)
+    elif arguments.api_base is not None:
+        raise UsageError("--api-base goes with --model.")
     for name in ("persona", "traces", "purpose", "on_divergence"):
         if getattr(arguments, name) is not None:
             keywords[name] = getattr(arguments, name)
@@ -52,7 +61,12 @@ def run(arguments: argparse.Namespace) -> None:
         keywords=keywords,
         retry_failed=arguments.retry_failed,
     )
-    result = rollout(make_agent(arguments.agent), arguments.env, settings)
+    agent = make_agent(arguments.agent)
+    if arguments.dry_run:
+        expected = estimate_rollout(agent, arguments.env, settings)
+        print_json(expected.as_dict()) if arguments.json else print(expected.as_text())
+        return
+    result = rollout(agent, arguments.env, settings)
     print_json(result.summary()) if arguments.json else print(_summary_line(result, arguments.out))
 
 

@@ -60,6 +60,24 @@ async def asend(model: Model, body: Mapping[str, Any]) -> Completion | ModelErro
     return _read(model, answer)
 
 
+def prices(model: Model) -> tuple[float, float] | None:
+    """US dollars per prompt token and per completion token; ``None``: unknown, which is never 0.
+
+    The model's own ``prices``, else litellm's table, which is looked up here and never asked of a network.
+    """
+    if model.prices is not None or importlib.util.find_spec("litellm") is None:
+        return model.prices
+    table = _litellm().model_cost
+    provider, _, name = model.name.partition("/")
+    row = table.get(model.name) or table.get(name) or {}
+    if model.name not in table and not str(row.get("litellm_provider", "")).startswith(provider):
+        return None  # the same name at another provider, which has a price of its own
+    asked, written = row.get("input_cost_per_token"), row.get("output_cost_per_token")
+    if asked is None or written is None or not (asked or written):
+        return None  # 0 is what the table holds for models of which it knows no price
+    return float(asked), float(written)
+
+
 def _litellm() -> Any:
     require_litellm()
     # Or the import asks the network for a table of prices.

@@ -109,7 +109,7 @@ def judge_prompt(name: str, scene: Scene, draft: str) -> ChatMessages:
 
 
 def survey_prompt(scene: Scene, questions: Sequence[Question]) -> ChatMessages:
-    """The form with its answers, after the chat."""
+    """The form with its answers, after the chat: only what was said, since sessions of others are rated with it too."""
     form = "\n".join(f"- {q.field}: {q.text} Answers: {' | '.join(q.answers)}" for q in questions)
-    chat = as_text(seen(scene))
+    chat = as_text(scene.transcript)
     return ({"role": "user", "content": fill("survey", instruction=scene.instruction, chat=chat, questions=form)},)
