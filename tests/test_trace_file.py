@@ -181,3 +181,15 @@ def test_two_processes_append_at_once(tmp_path: Path) -> None:
     for name in ("a", "b"):
         assert [seed for who, seed in found if who == name] == list(range(40))
     assert not path.with_name("both.jsonl.cut").exists()
+
+
+@pytest.mark.parametrize("content", [b"notes", b"notes\n", b"[1, 2]\n", b"\x89PNG\r\n", b"id,reward\n1,0\n"])
+def test_a_file_of_something_else_is_left_as_it_is(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(content)
+    with pytest.raises(TraceError, match="no file of traces: it begins with"):
+        TraceWriter(path)
+    with pytest.raises(TraceError, match=r"no file of traces|line 1"):
+        read_traces(path)
+    assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]

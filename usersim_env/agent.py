@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Protocol
+
+from usersim_env.errors import UsageError, told
+from usersim_env.trace import Seat
 
 Observation = Mapping[str, str]
 Action = dict[str, Any]
@@ -39,3 +43,28 @@ class Agent(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Settings that tell two agents of the same name apart, as JSON values."""
+
+
+def seat_of(agent: object) -> Seat:
+    """The agent as traces name it.
+
+    Raises:
+        UsageError: it lacks a part of the contract; says which.
+    """
+    begin, name = getattr(agent, "begin", None), getattr(agent, "name", None)
+    if isinstance(agent, type) or not callable(begin) or not isinstance(name, str) or not name:
+        got = f"the class {agent.__name__}" if isinstance(agent, type) else f"a {type(agent).__name__}"
+        raise UsageError(
+            f"An agent is an object with name (a str), privileged (a bool), begin(info, seed) and describe(), "
+            f"as in usersim_env.agent.Agent; got {got}, name={name!r}."
+        )
+    describe = getattr(agent, "describe", dict)
+    settings: Any
+    try:
+        settings = describe()
+        json.dumps(settings, allow_nan=False)
+    except Exception as error:
+        raise UsageError(f"describe() of the agent {name!r} gives a dict of JSON values: {told(error)}") from error
+    if not isinstance(settings, dict):
+        raise UsageError(f"describe() of the agent {name!r} gives a dict, got {type(settings).__name__}.")
+    return Seat("agent", name, settings, getattr(agent, "privileged", False) is True)

@@ -29,6 +29,8 @@ COMMANDS = (tasks, rollout, rescore, gap, usi, rate, play, import_traces, export
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; bad input is exit code 2 and one line on standard error."""
     arguments = parser().parse_args(argv)
+    if "" not in sys.path:
+        sys.path.append("")  # --agent my_module:MyAgent in the folder where this is typed, as with python -m
     run: Callable[[argparse.Namespace], object] = arguments.run
     try:
         run(arguments)
@@ -37,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        print(f"usersim-env {arguments.command}: {error}. Is the path right, and may it be written?", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted; finished episodes are on disk", file=sys.stderr)
         return 130

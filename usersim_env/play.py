@@ -7,12 +7,12 @@ from typing import Any
 
 import gymnasium as gym
 
-from usersim_env.agent import Agent
+from usersim_env.agent import Agent, seat_of
 from usersim_env.env import TauEnv
 from usersim_env.errors import unknown
 from usersim_env.registration import env_id
 from usersim_env.rollout import play
-from usersim_env.trace import Seat, Trace
+from usersim_env.trace import Trace
 from usersim_env.trace_file import TraceWriter
 from usersim_env.users.base import User
 from usersim_env.users.terminal import TerminalUser
@@ -45,7 +45,7 @@ def play_terminal(
             task_id = env.task_ids[seed % len(env.task_ids)]
         elif not task_id.startswith(domain + "/"):
             raise unknown(f"task of {domain}", task_id, env.task_ids)
-        env.agent_seat = Seat("agent", agent.name, agent.describe(), agent.privileged)
+        env.agent_seat = seat_of(agent)
         trace = play(agent, env, task_id, seed)
     finally:
         made.close()

@@ -17,12 +17,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from usersim_env.agent import Agent, AgentSession
+from usersim_env.agent import Agent, AgentSession, seat_of
 from usersim_env.domains import get_domain
 from usersim_env.env import TauEnv
 from usersim_env.errors import InvalidAction, UsageError, told
 from usersim_env.feedback import Failure
-from usersim_env.trace import Seat, Trace
+from usersim_env.trace import Trace
 from usersim_env.trace_file import TraceWriter, iter_traces, latest
 
 
@@ -137,7 +137,7 @@ def opened(agent: Agent, env_id: str, settings: RolloutSettings) -> Iterator[tup
     try:
         env = made.unwrapped
         assert isinstance(env, TauEnv)
-        env.agent_seat = Seat("agent", agent.name, agent.describe(), agent.privileged)
+        env.agent_seat = seat_of(agent)
         tasks = env.task_ids if settings.tasks is None else settings.tasks
         wanted = {env.episode_id(task, seed): (task, seed) for task in tasks for seed in settings.seeds}
         yield env, Plan(wanted, _on_disk(settings.out, wanted, settings.retry_failed))

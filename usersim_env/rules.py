@@ -24,3 +24,5 @@ class Rules:
     def __post_init__(self) -> None:
         if type(self.max_steps) is not int or self.max_steps < 1:
             raise UsageError(f"max_steps is a whole number of at least 1, got {self.max_steps!r}.")
+        if type(self.survey) is not bool:
+            raise UsageError(f"survey is True or False, got {self.survey!r}.")

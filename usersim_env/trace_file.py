@@ -33,6 +33,9 @@ EVENT_FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
 """What each event of a line holds at least."""
 
 
+_BEGINS = b'{"'
+
+
 @cache
 def _adapter() -> TypeAdapter[Trace]:
     return TypeAdapter(Trace)
@@ -43,11 +46,16 @@ class TraceWriter:
 
     A last line that was cut in the middle is moved to ``<file>.cut`` with a warning, so that nothing is lost and
     every line of the file is whole.
+
+    Raises:
+        TraceError: the file holds something else; it is left as it is.
+        OSError: it cannot be opened for writing.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_others(self.path)
         _repair(self.path)
         self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
 
@@ -72,6 +80,15 @@ class TraceWriter:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+
+def _refuse_others(path: Path) -> None:
+    """A file that does not begin like a line of traces is somebody's; a cut line still begins like one."""
+    if path.is_file():
+        with open(path, "rb") as file:
+            start = file.read(len(_BEGINS)).lstrip()
+        if not (start.startswith(_BEGINS) or _BEGINS.startswith(start)):
+            raise TraceError(f"{path} is no file of traces: it begins with {start!r}. Name another file to append to.")
 
 
 def _repair(path: Path) -> None:
@@ -126,6 +143,8 @@ def iter_traces(path: str | os.PathLike[str]) -> Iterator[Trace]:
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n") and not _whole(line):
+                if number == 1 and not line.startswith(_BEGINS[: len(line)]):
+                    raise TraceError(f"{path} is no file of traces: it begins with {line[:40]!r}.")
                 warnings.warn(f"{path}: line {number} was cut in the middle and is left out.", stacklevel=2)
                 return
             if line.strip():

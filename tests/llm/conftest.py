@@ -202,7 +202,13 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What each scripted fault came to, as a table."""
     reports = [r for some in terminalreporter.stats.values() for r in some if hasattr(r, "user_properties")]
-    rows = [value for r in reports if getattr(r, "when", None) == "call" for name, value in r.user_properties if name == "fault"]
+    rows = [
+        value
+        for r in reports
+        if getattr(r, "when", None) == "call"
+        for name, value in r.user_properties
+        if name == "fault"
+    ]
     if rows:
         terminalreporter.section("what each fault of the model's server came to")
         for row in sorted(rows):

@@ -15,9 +15,9 @@ def add(commands: Any) -> None:
     """Adds the command."""
     parser = command(
         commands, "play", "Be the user at the terminal.",
-        "play --domain retail --task retail/test/17 --agent clerk --out runs/me.jsonl", run,
+        "play --task retail/test/17 --agent clerk --out runs/me.jsonl", run,
     )  # fmt: skip
-    parser.add_argument("--domain", default="retail", choices=list(LOADERS))
+    parser.add_argument("--domain", choices=list(LOADERS), help="default: that of the task, or retail")
     parser.add_argument("--task", metavar="ID", help="for example retail/test/17 (default: drawn by the seed)")
     parser.add_argument("--agent", default="clerk", metavar="NAME", help="who serves you (default: clerk)")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
@@ -27,5 +27,6 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Runs it."""
     agent = make_agent(arguments.agent)
-    trace = play.play_terminal(agent, arguments.domain, arguments.task, arguments.seed, arguments.out)
+    domain = arguments.domain or (arguments.task or "retail").split("/")[0]
+    trace = play.play_terminal(agent, domain, arguments.task, arguments.seed, arguments.out)
     print(play.closing_line(trace))

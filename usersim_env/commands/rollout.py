@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from usersim_env.baselines import make_agent
@@ -11,7 +12,7 @@ from usersim_env.errors import UsageError
 from usersim_env.estimate import estimate_rollout
 from usersim_env.llm import Model
 from usersim_env.registration import env_parts
-from usersim_env.rollout import RolloutResult, RolloutSettings, rollout, select_tasks
+from usersim_env.rollout import RolloutResult, RolloutSettings, failure_name, rollout, select_tasks
 
 
 def add(commands: Any) -> None:
@@ -67,7 +68,17 @@ def run(arguments: argparse.Namespace) -> None:
         print_json(expected.as_dict()) if arguments.json else print(expected.as_text())
         return
     result = rollout(agent, arguments.env, settings)
+    _reasons(result)
     print_json(result.summary()) if arguments.json else print(_summary_line(result, arguments.out))
+
+
+def _reasons(result: RolloutResult) -> None:
+    """The first message of each kind of failure, on standard error."""
+    shown: set[str] = set()
+    for trace in result.traces:
+        if trace.failure is not None and (name := failure_name(trace)) not in shown:
+            shown.add(name)
+            print(f"{name}, first in {trace.task_id}: {trace.failure.message}", file=sys.stderr)
 
 
 def _summary_line(result: RolloutResult, out: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from usersim_env.errors import UsageError
 from usersim_env.messages import Say, Stop
 from usersim_env.scene import Scene
 from usersim_env.survey import Survey
@@ -27,6 +28,12 @@ class ScriptedUser(User):
     lines: tuple[str | Stop | Exception, ...] = ("Hello.",)
     repeat: bool = False
     answers: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.lines, str):
+            raise UsageError(f"lines is a tuple of turns, got a str. Type: ScriptedUser(({self.lines!r},))")
+        if self.answers is not None:
+            Survey(self.answers)  # an unknown field or answer is an error here, not a missing survey later
 
     def begin(self, scene: Scene) -> UserSession:
         """Starts at the first line."""
