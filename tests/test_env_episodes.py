@@ -15,6 +15,7 @@ import pytest
 from usersim_env import Failure, Feedback, Say, ScriptedUser, Stop, TauEnv, User, UserSession, read_traces
 from usersim_env.errors import Abandoned, InvalidAction, UsageError
 from usersim_env.scene import Scene
+from usersim_env.survey import Survey
 from usersim_env.users.terminal import TerminalUser
 
 HELLO = {"name": "respond", "arguments": {"content": "Hello!"}}
@@ -199,7 +200,23 @@ def test_failing_begin_is_a_failure_at_the_opening() -> None:
 
 
 def test_failing_survey_keeps_the_reward() -> None:
-    env = make(user=ScriptedUser(("hi",), answers={"reuse": "no such label"}))
+    class Unsure(User):
+        kind = "scripted"
+
+        def begin(self, scene: Scene) -> UserSession:
+            return UnsureSession()
+
+    class UnsureSession(UserSession):
+        def open(self, scene: Scene) -> Say | Stop:
+            return Say("hi") if not scene.transcript else Stop()
+
+        def reply(self, scene: Scene) -> Say | Stop:
+            return self.open(scene)
+
+        def fill_survey(self, scene: Scene) -> Survey:
+            return Survey({"reuse": "no such label"})
+
+    env = make(user=Unsure())
     env.reset(options=NOTE_TASK)
     env.step(MOVE)
     _, reward, terminated, _, info = env.step(HELLO)

@@ -3,7 +3,8 @@
 Importing the package registers the ids: ``gym.make("TauRetail-agenda-v0")``.
 """
 
-from usersim_env.env import EnvSettings, TauEnv
+from usersim_env.env import TauEnv
+from usersim_env.env_settings import EnvSettings
 from usersim_env.feedback import Effort, Failure, Feedback
 from usersim_env.messages import Say, Stop, ToolCall, ToolResult
 from usersim_env.registration import register_all

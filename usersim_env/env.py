@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, cast
 
 import gymnasium as gym
@@ -14,7 +12,7 @@ from gymnasium import spaces
 
 from usersim_env.conversation import Conversation, Outcome, SurveyTurn, UserTurn, user_failure
 from usersim_env.domains import Task, World, get_domain
-from usersim_env.domains.canonical import evidence
+from usersim_env.env_settings import EnvSettings
 from usersim_env.errors import UsageError, told
 from usersim_env.feedback import Failure
 from usersim_env.messages import parse_action
@@ -25,28 +23,9 @@ from usersim_env.trace import Seat, Trace, episode_id
 from usersim_env.trace_file import TraceWriter
 from usersim_env.transcript import render_events
 from usersim_env.users.base import User, UserSession
+from usersim_env.users.seating import begun, checked_user, session_notes, user_seat
 
 OPTIONS = ("task_id", "user", "tools", "lazy_open")
-UNNAMED = Seat("agent", "unnamed")
-
-
-@dataclass(frozen=True)
-class EnvSettings:
-    """What an env is made with beside its domain and its user side.
-
-    Attributes:
-        split: the tasks to draw from: ``test``, ``train`` or ``dev``.
-        tasks: ids to draw from instead of the whole split.
-        survey: whether the user side is asked to fill in the survey at the end.
-        max_steps: agent steps after which an episode is truncated.
-        record: a file that every episode is appended to as a trace.
-    """
-
-    split: str = "test"
-    tasks: Sequence[str] | None = None
-    survey: bool = True
-    max_steps: int = 200
-    record: str | os.PathLike[str] | None = None
 
 
 class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
@@ -91,13 +70,13 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
     ) -> None:
         self._settings = settings if settings is not None else EnvSettings()
         self._domain = get_domain(domain)
-        self._tasks = _chosen(domain, self._settings)
-        self._user = _checked_user(user)
+        self._tasks = self._settings.chosen(domain)
+        self._user = checked_user(user)
         self._rules = Rules(self._settings.max_steps, self._settings.survey)
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise UsageError(f"render_mode is 'ansi', 'human' or None, got {render_mode!r}.")
         self.render_mode = render_mode
-        self.agent_seat = UNNAMED
+        self.agent_seat = Seat("agent", self._settings.agent)
         self._schemas = self._domain.schemas
         text = UnicodeText()
         self.observation_space = cast(
@@ -145,7 +124,7 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         options = options or {}
         for name in options.keys() - set(OPTIONS):
             warnings.warn(f"reset ignores the unknown option {name!r}; it knows {', '.join(OPTIONS)}.", stacklevel=2)
-        user = _checked_user(self._user if options.get("user") is None else options["user"])
+        user = checked_user(self._user if options.get("user") is None else options["user"])
         task = self._draw(options.get("task_id"))
         episode_seed = seed if seed is not None else int(self.np_random.integers(1 << 31))
         task = user.own_task(task, episode_seed)
@@ -164,7 +143,7 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
             info |= {"valid": False, "failure": conversation.outcome.failure}
         if self.render_mode == "human":
             self.render()
-        return _observation("user", "user", self._last_words(conversation)), info
+        return received("user", "user", self._last_words(conversation)), info
 
     def step(self, action: dict[str, Any]) -> tuple[dict[str, str], float, bool, bool, dict[str, Any]]:
         """One action of the agent.
@@ -177,13 +156,13 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         if conversation is None or self._done:
             raise gym.error.ResetNeeded("The episode is over (or has not begun): call reset() before step().")
         if conversation.over:  # the opening had failed
-            return self._last(conversation, _observation("user", "user", ""))
+            return self._last(conversation, received("user", "user", ""))
         result = conversation.act(call)
         if result is None:
             self._user_turn(conversation)
-            observation = _observation("user", "user", self._last_words(conversation))
+            observation = received("user", "user", self._last_words(conversation))
         else:
-            observation = _observation("tool", result.name, result.content)
+            observation = received("tool", result.name, result.content)
         if isinstance(turn := conversation.turn, SurveyTurn):
             self._survey_turn(conversation, turn)
         if self.render_mode == "human":
@@ -198,7 +177,7 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
             raise UsageError("There is no episode to fail: call reset() first.")
         if not self._conversation.over:
             self._conversation.fail(failure)
-        return self._last(self._conversation, _observation("user", "user", ""))[4]
+        return self._last(self._conversation, received("user", "user", ""))[4]
 
     def render(self) -> str | None:
         """The transcript so far: returned (``ansi``) or printed as far as it is new (``human``)."""
@@ -215,14 +194,14 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         """The current or last episode as a `Trace`; one that is not over is ``ended_by="cut"`` and not scored."""
         if self._conversation is None:
             raise UsageError("There is no episode yet: call reset() first.")
-        seat = _seat(self._episode_user, _notes(self._session))
+        seat = user_seat(self._episode_user, session_notes(self._session))
         terms = self._session.terms if self._session is not None else None
         return make_trace(self._conversation, self.agent_seat, seat, self._started, terms)
 
     def episode_id(self, task_id: str, seed: int) -> str:
         """The id that the trace of ``reset(seed=seed, options={"task_id": task_id})`` will have."""
         task = self._user.own_task(self._domain.task(task_id), seed)
-        return episode_id(task, self.agent_seat, _seat(self._user), seed, self._rules)
+        return episode_id(task, self.agent_seat, user_seat(self._user), seed, self._rules)
 
     def close(self) -> None:
         """Ends the episode, if one is running (its trace says ``cut``), and frees file and session."""
@@ -240,7 +219,7 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
 
     def _begin(self, conversation: Conversation) -> None:
         try:
-            self._session = self._episode_user.begin(conversation.scene())
+            self._session = begun(self._episode_user, conversation.scene())
         except Exception as error:
             conversation.fail(user_failure(error))
             return
@@ -278,7 +257,7 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         finally:
             self._free()
         reward = outcome.feedback.reward
-        return observation, reward or 0.0, outcome.terminated, not outcome.terminated, _end_info(outcome)
+        return observation, reward or 0.0, outcome.terminated, not outcome.terminated, end_info(outcome)
 
     @staticmethod
     def _last_words(conversation: Conversation) -> str:
@@ -308,38 +287,12 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         self._session = None
 
 
-def _observation(role: str, name: str, content: str) -> dict[str, str]:
+def received(role: str, name: str, content: str) -> dict[str, str]:
+    """An observation: what the agent has just received."""
     return {"role": role, "name": name, "content": content}
 
 
-def _seat(user: User, notes: dict[str, Any] | None = None) -> Seat:
-    return Seat(user.kind, user.name, user.describe(), notes=notes or {})
-
-
-def _notes(session: UserSession | None) -> dict[str, Any]:
-    """What the session wants in the trace, as JSON whatever came: bad notes must not cost the episode."""
-    try:
-        notes = dict(session.notes()) if session is not None else {}
-    except Exception as error:
-        return {"notes_failed": told(error)}
-    return dict(evidence(notes))
-
-
-def _checked_user(user: object) -> User:
-    if not isinstance(user, User):
-        raise UsageError(f"user is a usersim_env.users.User, got {type(user).__name__}.")
-    return user
-
-
-def _end_info(outcome: Outcome) -> dict[str, Any]:
+def end_info(outcome: Outcome) -> dict[str, Any]:
+    """``info`` of the last step."""
     info: dict[str, Any] = {"valid": outcome.feedback.reward is not None, "feedback": outcome.feedback}
     return info if outcome.failure is None else info | {"failure": outcome.failure}
-
-
-def _chosen(domain: str, settings: EnvSettings) -> tuple[Task, ...]:
-    found = get_domain(domain)
-    if settings.tasks is None:
-        return found.tasks(settings.split)
-    if isinstance(settings.tasks, str) or not settings.tasks:
-        raise UsageError(f"tasks is a list of task ids such as ['{domain}/test/0'], got {settings.tasks!r}.")
-    return tuple(found.task(task_id) for task_id in settings.tasks)

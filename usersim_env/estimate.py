@@ -18,7 +18,8 @@ import numpy as np
 
 from usersim_env.agent import Agent
 from usersim_env.domains import get_task
-from usersim_env.env import EnvSettings, TauEnv
+from usersim_env.env import TauEnv
+from usersim_env.env_settings import EnvSettings
 from usersim_env.llm import Model, as_model, prices
 from usersim_env.registration import OWN, env_parts
 from usersim_env.rollout import RolloutSettings, opened

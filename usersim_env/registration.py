@@ -8,7 +8,8 @@ from typing import Any
 import gymnasium as gym
 
 from usersim_env.domains import get_domain
-from usersim_env.env import EnvSettings, TauEnv
+from usersim_env.env import TauEnv
+from usersim_env.env_settings import EnvSettings
 from usersim_env.errors import UsageError, unknown
 from usersim_env.llm import as_model, require_litellm
 from usersim_env.users.agenda import AgendaUser

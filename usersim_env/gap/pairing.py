@@ -213,4 +213,6 @@ def _odd(sim: Side, reference: Side) -> Iterable[str]:
         )
     both = {trace.id for trace in sim.traces} & {trace.id for trace in reference.traces}
     if both:
-        yield f"{len(both)} episode(s) are on both sides: those are compared with themselves."
+        unnamed = any(trace.agent.name == "unnamed" for trace in sim.traces)
+        hint = " If these are two agents, name them: gym.make(…, agent='my-policy')." if unnamed else ""
+        yield f"{len(both)} episode(s) are on both sides: those are compared with themselves.{hint}"

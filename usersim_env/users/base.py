@@ -13,6 +13,9 @@ from usersim_env.scene import Scene
 from usersim_env.survey import Survey
 from usersim_env.trace import Terms
 
+KINDS = ("human", "llm", "agenda", "scripted", "replay", "mixed")
+"""What a user side may be; ``scripted`` is any program of your own."""
+
 
 class UserSession(abc.ABC):
     """One episode of a user side. The async twins call the plain methods unless overridden."""

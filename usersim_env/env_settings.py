@@ -1,0 +1,51 @@
+"""What an env is made with beside its domain and its user side, the same for every face of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from usersim_env.domains import Task, get_domain
+from usersim_env.errors import UsageError
+
+
+@dataclass(frozen=True)
+class EnvSettings:
+    """Tasks, limits, survey and recording.
+
+    Attributes:
+        split: the tasks to draw from: ``test``, ``train`` or ``dev``.
+        tasks: ids to draw from instead of the whole split.
+        survey: whether the user side is asked to fill in the survey at the end.
+        max_steps: agent steps after which an episode is truncated.
+        record: a file that every episode is appended to as a trace.
+        agent: what the agent is called in traces; two agents of one name are one agent to a gap report.
+    """
+
+    split: str = "test"
+    tasks: Sequence[str] | None = None
+    survey: bool = True
+    max_steps: int = 200
+    record: str | os.PathLike[str] | None = None
+    agent: str = "unnamed"
+
+    def __post_init__(self) -> None:
+        if self.record is not None and not isinstance(self.record, str | os.PathLike):
+            raise UsageError(f"record is the path of a file of traces, got {self.record!r}.")
+        if not isinstance(self.agent, str) or not self.agent:
+            raise UsageError(f"agent is a name such as 'my-policy', got {self.agent!r}.")
+
+    def chosen(self, domain: str) -> tuple[Task, ...]:
+        """The tasks to draw from.
+
+        Raises:
+            UnknownName: a split or task that the domain does not have.
+            UsageError: no list of ids.
+        """
+        found = get_domain(domain)
+        if self.tasks is None:
+            return found.tasks(self.split)
+        if isinstance(self.tasks, str) or not self.tasks:
+            raise UsageError(f"tasks is a list of task ids such as ['{domain}/test/0'], got {self.tasks!r}.")
+        return tuple(found.task(task_id) for task_id in self.tasks)
