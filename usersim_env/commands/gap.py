@@ -25,8 +25,9 @@ def add(commands: Any) -> None:
     other.add_argument("--real", metavar="FILE", help="traces with people (refused when anyone else spoke)")
     parser.add_argument("--out", metavar="DIR", help="write a page with plots there")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap (default: 0)")
+    parser.add_argument("--usi", action="store_true", help="add the User-Sim Index of the simulated side")
     parser.add_argument(
-        "--difficulty", metavar="FILE", help="mean success per task, for the bins (default: pooled over both sides)"
+        "--difficulty", metavar="FILE", help="mean success per task, for the bins and --usi (default: pooled)"
     )
     parser.add_argument(
         "--excerpts", action="store_true", help="show conversations on the page whose terms restrict passing them on"
@@ -39,7 +40,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Runs it."""
     reference = arguments.real or arguments.reference
     difficulty = None if arguments.difficulty is None else read_difficulty(arguments.difficulty)
-    settings = GapSettings(seed=arguments.seed, real=arguments.real is not None, difficulty=difficulty)
+    real = arguments.real is not None
+    settings = GapSettings(seed=arguments.seed, real=real, difficulty=difficulty, usi=arguments.usi)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ComparisonWarning)  # tables, page and JSON say the same
         result = compare(read_traces(arguments.sim), read_traces(reference), settings)

@@ -12,6 +12,7 @@ from usersim_env.gap.bootstrap import DEGENERATE, BootstrapSettings, Interval
 from usersim_env.gap.examples import Example
 from usersim_env.gap.groups import GroupGap
 from usersim_env.gap.judgement import Judgement
+from usersim_env.gap.likeness import Likeness
 from usersim_env.gap.numbers import abandoned_dict, judgement_dict, pairing_dict, side_dict
 from usersim_env.gap.pairing import Pairing
 from usersim_env.gap.pass_k import PassK
@@ -36,6 +37,7 @@ class GapSettings:
         level: coverage that the intervals aim at.
         real: refuse a second side that does not consist of people's episodes only.
         difficulty: task → mean success from elsewhere, for the difficulty bins; else success is pooled over both sides.
+        usi: compute the User-Sim Index of the simulated side against the second.
     """
 
     seed: int = 0
@@ -43,6 +45,7 @@ class GapSettings:
     level: float = 0.95
     real: bool = False
     difficulty: Mapping[str, float] | None = None
+    usi: bool = False
 
     @property
     def gap_interval(self) -> BootstrapSettings:
@@ -107,6 +110,7 @@ class GapResult:
         missing: signals that could not be compared, each with the reason.
         examples: the most different pairs of conversations that may be shown, one per task.
         settings: how it was made.
+        usi: the User-Sim Index against the second side, if the settings ask for it.
     """
 
     pairing: Pairing
@@ -122,6 +126,7 @@ class GapResult:
     missing: tuple[str, ...] = ()
     examples: tuple[Example, ...] = field(default=(), repr=False)
     settings: GapSettings = field(default_factory=GapSettings)
+    usi: Likeness | None = None
 
     @property
     def rule(self) -> SignalGap:
@@ -188,6 +193,7 @@ class GapResult:
                 name: judgement_dict(side) for name, side in zip(("sim", "reference"), self.judgement, strict=True)
             },
             "survey": {c.field: {"sim": dict(c.sim), "reference": dict(c.reference)} for c in self.survey},
+            **({} if self.usi is None else {"usi": self.usi.as_dict()}),
         }
 
 

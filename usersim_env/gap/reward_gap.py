@@ -18,6 +18,7 @@ from usersim_env.gap.bootstrap import Interval, interval, intervals
 from usersim_env.gap.examples import most_different
 from usersim_env.gap.groups import BINS, GroupGap, difficulty_bins, group_gaps
 from usersim_env.gap.judgement import judgement
+from usersim_env.gap.likeness import likeness
 from usersim_env.gap.pairing import Pairing, natural, pair
 from usersim_env.gap.pass_k import pass_k
 from usersim_env.gap.power import detectable
@@ -69,6 +70,7 @@ def compare(
         missing=missing,
         examples=most_different(pairing),
         settings=settings,
+        usi=likeness(pairing, settings.difficulty) if settings.usi else None,
     )
 
 

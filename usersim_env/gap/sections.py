@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from usersim_env.behaviour import DIMENSIONS
 from usersim_env.gap.groups import GroupGap
 from usersim_env.gap.judgement import ROWS, THRESHOLDS, Correlation, Judgement, Missed
+from usersim_env.gap.likeness import Likeness
 from usersim_env.gap.power import POWER
 from usersim_env.gap.result import GapResult
+from usersim_env.gap.usi.tables import shown
 from usersim_env.gap.wording import MISSING, gap_cell, p_text, percent, rate_cell, signal_label
 
 
@@ -129,6 +132,19 @@ def correlations(result: GapResult) -> Section:
     return Section("spearman", "Reward and feedback: rank correlation", ("question", *_heads(result)), rows, (note,))
 
 
+def user_sim_index(found: Likeness) -> Section:
+    """The User-Sim Index against the second side; never called an index of people where that side is not people."""
+    title = "User-Sim Index" if found.against == "human" else "User-Sim Index: likeness to the reference"
+    if found.sim is None:
+        return Section("usi", title, ("", "simulated"), (("index", MISSING),), found.notes)
+    table = [row for row in (found.sim, found.between) if row is not None]
+    names = ("D1 style", "D2 information", "D3 clarification", "D4 reaction")
+    rows = [(name, *(shown(row.dimension(key)) for row in table)) for name, key in zip(names, DIMENSIONS, strict=True)]
+    rows.append(("ECE (an error)", *(shown(row.ece, 3) for row in table)))
+    rows.append(("index (USI5)", *(shown(row.usi5) for row in table)))
+    return Section("usi", title, ("", *(row.name for row in table)), tuple(rows), found.notes)
+
+
 def has_answers(result: GapResult) -> bool:
     """Whether anybody answered any question."""
     return any(row.n for side in result.judgement for row in side.correlations)
@@ -148,6 +164,8 @@ def sections(result: GapResult) -> list[Section]:
         found += [cross_table(result), missed(result)]
     if has_answers(result):
         found.append(correlations(result))
+    if result.usi is not None:
+        found.append(user_sim_index(result.usi))
     return found
 
 

@@ -20,6 +20,7 @@ from usersim_env.gap.sections import (
     judged,
     missed,
     reliability,
+    user_sim_index,
 )
 from usersim_env.gap.wording import MISSING, p_text, percent, rate_cell, signed, span
 
@@ -38,7 +39,7 @@ def print_tables(result: GapResult, console: Console | None = None, note: str | 
     for warning in result.warnings:
         console.print(Panel(escape(warning), title="warning", border_style="bold red"))
     console.print(Group(*tables(result, narrow=console.width < 105)))
-    for text in footnotes(result):
+    for text in (*footnotes(result), *(result.usi.notes if result.usi else ())):
         console.print(escape(text))
 
 
@@ -52,7 +53,8 @@ def tables(result: GapResult, narrow: bool = False) -> list[RenderableType]:
         parts.append(by_domain(result))
     if any(judged(side) for side in result.judgement):
         parts += [cross_table(result), missed(result)]
-    return [*found, *(_section(part, narrow) for part in parts), _behaviour(result)]
+    last = [] if result.usi is None else [_section(user_sim_index(result.usi), narrow=False)]
+    return [*found, *(_section(part, narrow) for part in parts), _behaviour(result), *last]
 
 
 def footnotes(result: GapResult) -> list[str]:

@@ -79,7 +79,7 @@ def _human_row(people: Sessions, again: Surveys | None, table: Difficulty) -> Us
         rated = batch_agreements({first: people.copies[first]}, again, by_person=True)
         agreement = spread(rated.get(first, []))
     scores = [
-        _scores({1: people.copies[a]}, people.copies[b], table, agreement)
+        compare_batch({1: people.copies[a]}, {1: people.copies[b]}, table, agreement)
         for a, b in itertools.combinations(people.copies, 2)
     ]
     return UsiRow(HUMAN, tuple(scores), agreement)
@@ -93,16 +93,27 @@ def _sim_row(name: str, sim: Sessions, people: Sessions, rating: Surveys | None,
         )
     rated = {} if rating is None else batch_agreements(people.copies, rating)
     agreement = spread([math.fsum(scores) / len(scores) for scores in rated.values()])
-    scores = [_scores(sim.copies, human, table, agreement) for human in people.copies.values()]
+    scores = [compare_batch(sim.copies, {1: human}, table, agreement) for human in people.copies.values()]
     return UsiRow(name, tuple(scores), agreement)
 
 
-def _scores(runs: Mapping[int, ByTask], human: ByTask, table: Difficulty, agreement: Stat) -> Scores:
-    """The runs of a simulator against one batch."""
-    shared = [run.keys() & human.keys() for run in runs.values()]
+def compare_batch(
+    runs: Mapping[int, ByTask], batch: Mapping[int, ByTask], table: Difficulty, agreement: Stat = None
+) -> Scores:
+    """The runs of a simulator against one batch.
+
+    Args:
+        runs: the simulator's.
+        batch: one entry; several where the batch has several sessions of a task. Each counts the same.
+        table: difficulty of the tasks; those without are left out of the calibration.
+        agreement: evaluative agreement over all batches.
+    """
+    played = set().union(*batch.values())
+    shared = [run.keys() & played for run in runs.values()]
     mine = mean_row(feature_row(run, tasks) for run, tasks in zip(runs.values(), shared, strict=True))
-    theirs = feature_row(human, set().union(*shared))
-    errors = [e for run in runs.values() if (e := calibration_error(run, human, table)) is not None]
+    theirs = mean_row(feature_row(sessions, set().union(*shared) & sessions.keys()) for sessions in batch.values())
+    pairs = itertools.product(runs.values(), batch.values())
+    errors = [e for run, sessions in pairs if (e := calibration_error(run, sessions, table)) is not None]
     alike = dimensions(mine, theirs) if mine is not None and theirs is not None else dict.fromkeys(DIMENSIONS)
     # The index takes the agreement over all batches: its deviation is that of behaviour and outcomes.
     return Scores(
