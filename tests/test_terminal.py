@@ -7,10 +7,12 @@ from collections.abc import Iterable
 
 import pytest
 
+from usersim_env.env import TauEnv
 from usersim_env.errors import Abandoned
 from usersim_env.messages import Message, Say, Stop
 from usersim_env.scene import Scene
 from usersim_env.survey import FIELDS
+from usersim_env.trace import Terms, Trace
 from usersim_env.users.terminal import TerminalUser
 
 SCENE = Scene("mock/test/0", "You want {braces} and a refund.")
@@ -93,3 +95,20 @@ def test_setting() -> None:
     user = TerminalUser()
     assert (user.kind, user.name, user.blocking, user.describe()) == ("human", "terminal", True, {})
     assert pickle.loads(pickle.dumps(user)) == user
+
+
+def test_what_a_person_types_is_not_for_training_unless_said() -> None:
+    def trace(user: TerminalUser) -> Trace:
+        env = TauEnv("mock", user)
+        env.reset(seed=0)
+        return env.trace()
+
+    def typed(prompt: str) -> str:
+        return "hello"
+
+    def shown(text: str) -> None:
+        pass
+
+    assert not trace(TerminalUser(typed, shown)).terms.training
+    agreed = Terms("CC0, agreed to by the person", training=True)
+    assert trace(TerminalUser(typed, shown, agreed)).terms == agreed

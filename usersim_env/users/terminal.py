@@ -10,6 +10,7 @@ from usersim_env.errors import Abandoned
 from usersim_env.messages import Say, Stop
 from usersim_env.scene import Scene
 from usersim_env.survey import Question, Survey
+from usersim_env.trace import Terms
 from usersim_env.users.base import User, UserSession
 
 STOP = "/stop"
@@ -21,6 +22,9 @@ Type {stop} to end the conversation (also {stop} and a last sentence). Ctrl-D le
 """
 
 
+NOT_ASKED = Terms("of the person who typed; not stated", training=False)
+
+
 @dataclass(frozen=True)
 class TerminalUser(User):
     """Asks whoever sits at the terminal.
@@ -28,6 +32,7 @@ class TerminalUser(User):
     Args:
         read: takes a prompt, returns a line, raises `EOFError` at the end of input; `input` by default.
         write: shows a text.
+        terms: what may be done with what the person types. Nobody has asked them, so the default forbids training.
     """
 
     kind: ClassVar[str] = "human"
@@ -35,6 +40,7 @@ class TerminalUser(User):
 
     read: Callable[[str], str] = input
     write: Callable[[str], object] = print
+    terms: Terms = NOT_ASKED
 
     @property
     def name(self) -> str:
@@ -50,6 +56,7 @@ class TerminalUser(User):
 class _TerminalSession(UserSession):
     def __init__(self, user: TerminalUser) -> None:
         self._user = user
+        self.terms = user.terms
 
     def open(self, scene: Scene) -> Say | Stop:
         if scene.transcript:
