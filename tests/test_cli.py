@@ -36,7 +36,7 @@ def test_help_shows_an_example_that_parses(command: str, capsys: pytest.CaptureF
     ("words", "message"),
     [
         (("tasks", "--tasks", "0-999"), "retail test has the tasks 0 to 114"),
-        (("tasks", "--tasks", "x"), "takes all, 0-9 or 1,4"),
+        (("tasks", "--tasks", "x"), "takes all, 0-9, 1,4 or ids"),
         (("tasks", "--split", "tset"), "Did you mean 'test'"),
         (("tasks", "--domain", "retial"), "invalid choice"),
         (("rollout", "--env", "TauRetail-agenda-v1", "--agent", "clerk", "--out", "x"), "TauRetail-agenda-v0"),
@@ -91,6 +91,20 @@ def test_rollout_rescore_gap(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     json.loads(out)
     assert list(out_dir.glob("*.html"))
     assert list(out_dir.glob("*.png"))
+
+
+def test_rescoring_nothing_is_no_success(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").touch()
+    code, out, err = run(capsys, "rescore", str(tmp_path / "empty.jsonl"), "--json")
+    assert (code, out) == (2, "")
+    assert "no episode in" in err
+
+
+def test_tasks_may_be_named_by_id(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "tasks", "--domain", "mock", "--tasks", "mock/test/2,0", "--json")
+    assert code == 0
+    assert [record["id"] for record in json.loads(out)] == ["mock/test/2", "mock/test/0"]
+    assert "mock/test/0 … mock/test/3" in run(capsys, "tasks", "--domain", "mock", "--tasks", "mock/test/9")[2]
 
 
 def test_real_refuses_what_is_not_human(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

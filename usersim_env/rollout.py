@@ -212,15 +212,18 @@ def agent_seed(task_id: str, seed: int) -> int:
 
 
 def select_tasks(domain: str, split: str, selection: str) -> list[str]:
-    """Task ids from ``all``, ``0-9``, ``1,4`` or a mixture such as ``0-4,17``."""
+    """Task ids from ``all``, ``0-9``, ``1,4``, ids such as ``retail/test/17``, or a mixture such as ``0-4,17``."""
     ids = [task.id for task in get_domain(domain).tasks(split)]
     if selection == "all":
         return ids
     chosen: list[str] = []
     for part in selection.split(","):
+        if "/" in part:
+            chosen.append(get_domain(domain).task(part.strip()).id)
+            continue
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UsageError(f"--tasks takes all, 0-9 or 1,4; got {selection!r}.")
+            raise UsageError(f"--tasks takes all, 0-9, 1,4 or ids; got {selection!r}.")
         low, high = int(first), int(last or first)
         if high >= len(ids) or low > high:
             raise UsageError(f"--tasks {part.strip()}: {domain} {split} has the tasks 0 to {len(ids) - 1}.")

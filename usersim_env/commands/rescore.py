@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from usersim_env.commands.base import command, json_flag, print_json
+from usersim_env.errors import UsageError
 from usersim_env.rescore import FORMATS, rescore
 
 
@@ -23,6 +24,10 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Runs it."""
     result = rescore(arguments.files, arguments.format).as_dict()
+    if not result["episodes"]:
+        raise UsageError(
+            f"no episode in {', '.join(arguments.files)}. Make some with: usersim-env rollout … --out FILE"
+        )
     if arguments.json:
         print_json(result)
     else:

@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--model", metavar="NAME", help="plays the user in the llm ids, for example openai/gpt-4o-mini")
     parser.add_argument("--api-base", metavar="URL", help="of that model: an OpenAI-compatible server")
     parser.add_argument("--split", default="test", metavar="NAME", help="test, train or dev (default: test)")
-    parser.add_argument("--tasks", default="all", metavar="LIST", help="all, 0-9 or 1,4 (default: all)")
+    parser.add_argument("--tasks", default="all", metavar="LIST", help="all, 0-9, 1,4 or ids (default: all)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="first seed (default: 0)")
     parser.add_argument("--episodes", type=int, default=1, metavar="K", help="seeds N … N+K-1 for each task")
     parser.add_argument("--max-steps", type=int, default=200, metavar="N", help="agent steps (default: 200)")

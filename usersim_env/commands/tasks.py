@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--domain", default="retail", choices=list(LOADERS))
     parser.add_argument("--split", default="test", metavar="NAME", help="test, train or dev (default: test)")
-    parser.add_argument("--tasks", default="all", metavar="LIST", help="all, 0-9 or 1,4 (default: all)")
+    parser.add_argument("--tasks", default="all", metavar="LIST", help="all, 0-9, 1,4 or ids (default: all)")
     parser.add_argument("--agenda", action="store_true", help="print the agenda parsed from each instruction")
     json_flag(parser)
 
