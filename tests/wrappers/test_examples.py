@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import importlib
 import re
 from pathlib import Path
@@ -36,7 +37,8 @@ def test_the_example_runs(thing: Any) -> None:
 
 @pytest.mark.parametrize("wrapper", WRAPPERS, ids=lambda wrapper: wrapper.__name__)
 def test_the_headings_are_there(wrapper: Any) -> None:
-    headings = re.findall(r"^    ([A-Z][a-z ]+):$", wrapper.__doc__, re.M)
+    text = inspect.cleandoc(wrapper.__doc__)  # from Python 3.13 on, docstrings come without their indentation
+    headings = re.findall(r"^([A-Z][a-z ]+):$", text, re.M)
     assert [name for name in headings if name in HEADINGS] == list(HEADINGS)
     assert issubclass(wrapper, gym.Wrapper) and issubclass(wrapper, gym.utils.RecordConstructorArgs)
 
