@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import doctest
-import inspect
 import importlib
+import inspect
 import re
 from pathlib import Path
 from typing import Any
