@@ -89,8 +89,3 @@ def call_to_chat(call: ToolCall, call_id: str) -> dict[str, Any]:
         "content": None,
         "tool_calls": [{"id": call_id, "type": "function", "function": function}],
     }
-
-
-def result_to_chat(result: ToolResult, call_id: str) -> dict[str, str]:
-    """A tool's result as a chat-completion ``tool`` message."""
-    return {"role": "tool", "tool_call_id": call_id, "name": result.name, "content": result.content}

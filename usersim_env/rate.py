@@ -5,7 +5,6 @@ What the index's evaluative agreement needs (arXiv:2603.11245): ratings of the s
 
 from __future__ import annotations
 
-import json
 import os
 import zlib
 from collections import Counter
@@ -29,7 +28,7 @@ from usersim_env.recorded_task import task_of
 from usersim_env.scene import Scene
 from usersim_env.survey import FIELDS, Survey
 from usersim_env.trace import Terms, Trace
-from usersim_env.trace_file import read_traces
+from usersim_env.trace_file import holds_traces, read_traces
 from usersim_env.users.llm import LLMUser
 from usersim_env.users.llm.strategies import Desk
 from usersim_env.users.llm.survey_form import fill_in
@@ -96,7 +95,9 @@ def read_recordings(path: str | os.PathLike[str]) -> Recordings:
         TraceError: the file is not there, is of no known format, or holds a session twice.
     """
     left_out: list[str] = []
-    if _is_ours(path):
+    if not Path(path).is_file():
+        raise TraceError(f"No file at {path}. Give traces, or a recording that can be imported: see docs/importing.md")
+    if holds_traces(path):
         traces = read_traces(path)
     else:
         imported = importers.import_files([path], settings=importers.ImportSettings(skip_broken=True))
@@ -118,17 +119,6 @@ def read_recordings(path: str | os.PathLike[str]) -> Recordings:
             scene = Scene(trace.task_id, instruction, trace.messages, seed=zlib.crc32(key.encode()) & 0x7FFFFFFF)
             found.append(Recorded(key, scene, trace.terms))
     return Recordings(tuple(found), tuple(left_out))
-
-
-def _is_ours(path: str | os.PathLike[str]) -> bool:
-    if not Path(path).is_file():
-        raise TraceError(f"No file at {path}. Give traces, or a recording that can be imported: see docs/importing.md")
-    with open(path, "rb") as file:
-        try:
-            first = json.loads(file.readline())
-        except (ValueError, RecursionError):
-            return False
-    return isinstance(first, dict) and {"events", "task_hash"} <= first.keys()
 
 
 def _unfit(trace: Trace) -> str:

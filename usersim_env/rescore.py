@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from usersim_env.errors import OutOfTurn, TraceError, UnknownName, UsageError, u
 from usersim_env.recorded_task import task_of
 from usersim_env.rules import Rules
 from usersim_env.trace import Trace
-from usersim_env.trace_file import iter_traces
+from usersim_env.trace_file import holds_traces, iter_traces
 
 FORMATS = ("auto", "usersim", *importers.FORMATS)
 
@@ -92,20 +91,10 @@ def _verdicts(path: Path, format: str) -> Iterator[_Verdict]:  # noqa: A002
     if not path.is_file():
         raise TraceError(f"No file at {path}: expected traces (JSON Lines) or a recording that can be imported.")
     if format == "auto":
-        format = "usersim" if _is_ours(path) else importers.recognised(path) or "usersim"  # noqa: A001
+        format = "usersim" if holds_traces(path) else importers.recognised(path) or "usersim"  # noqa: A001
     if format == "usersim":
         return (_verdict(trace, trace.id, f"{path}, episode {trace.id}") for trace in iter_traces(path))
     return _imported(path, format)
-
-
-def _is_ours(path: Path) -> bool:
-    with open(path, "rb") as file:
-        first = file.readline()
-    try:
-        content = json.loads(first)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and "events" in content
 
 
 def _imported(path: Path, format: str) -> Iterator[_Verdict]:  # noqa: A002

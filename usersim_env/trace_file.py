@@ -132,6 +132,19 @@ def _whole(line: bytes) -> bool:
     return True
 
 
+def holds_traces(path: str | os.PathLike[str]) -> bool:
+    """Whether the first line of a file is one of our traces, and not a recording in another format."""
+    with open(path, "rb") as file:
+        first = next((line for line in file if line.strip()), b"")
+    if b'"task_hash"' not in first:  # other formats may be one line of megabytes
+        return False
+    try:
+        content = json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"events", "task_hash"} <= content.keys()
+
+
 def iter_traces(path: str | os.PathLike[str]) -> Iterator[Trace]:
     """Traces of a file, one at a time. A cut last line is left out with a warning.
 

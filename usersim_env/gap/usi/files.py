@@ -23,7 +23,7 @@ from usersim_env.gap.usi.sessions import Session, Sessions, answers_of, check_id
 from usersim_env.importers import ImportSettings, native, tau_usi
 from usersim_env.importers.fields import Fields, load_json, unit_number
 from usersim_env.trace import Trace
-from usersim_env.trace_file import read_traces
+from usersim_env.trace_file import holds_traces, read_traces
 
 Source: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Iterable[Trace]
 """A file, the content of one in tau-usi's format, or traces."""
@@ -102,21 +102,13 @@ def _content(source: Source, where: str) -> tuple[Mapping[str, Any] | list[Trace
     found: Mapping[str, Any] | list[Trace]
     if isinstance(source, str | os.PathLike):
         where = str(source)
-        first = _bytes(source).lstrip().partition(b"\n")[0]
-        found = read_traces(source) if b'"task_hash"' in first and _is_trace(first) else read_object(source)
+        ours = Path(source).is_file() and holds_traces(source)
+        found = read_traces(source) if ours else read_object(source)
     else:
         found = source if isinstance(source, Mapping) else list(source)
     if not found:
         raise TraceError(f"{where}: there is no session in it. Give one with at least one session.")
     return found, where
-
-
-def _is_trace(line: bytes) -> bool:
-    try:
-        value = load_json(line)
-    except ValueError:
-        return False
-    return isinstance(value, dict) and {"events", "task_hash"} <= value.keys()
 
 
 def _split(found: Iterable[tuple[Session, str]]) -> tuple[list[Session], Counter[str]]:

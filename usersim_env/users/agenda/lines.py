@@ -82,7 +82,6 @@ CLOSE = (
     Line("No, that was everything for today. Goodbye.", "No, that's all"),
     Line("That is all for now, bye.", "All set, bye"),
 )
-SILENT_CLOSE = Line("")
 FED_UP = (
     Line("This is taking too long, I am leaving it here. Bye.", "Forget it, bye"),
     Line("This leads nowhere, I will leave now. Bye.", "I am done"),

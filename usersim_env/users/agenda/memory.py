@@ -93,11 +93,6 @@ class Memory:
         return self.rules[at].text
 
     @property
-    def last_rule(self) -> Rule | None:
-        """The rule that was said last."""
-        return self.rules[self.spoken[-1]] if self.spoken else None
-
-    @property
     def n_served(self) -> int:
         """Wishes that were said, not replaced, and are served."""
         return len(self.voiced - self.replaced) - len(self.open())
