@@ -1,4 +1,4 @@
-"""What the two seats say and do, as small frozen values; to and from chat-completion messages."""
+"""What the two seats say and do, as small frozen values; to chat-completion messages."""
 
 from __future__ import annotations
 
