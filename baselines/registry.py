@@ -42,10 +42,15 @@ def make_agent(spec: str) -> Agent:
     attribute, _, settings = rest.partition(":")
     if not all(part.isidentifier() for part in (*name.split("."), attribute)):
         raise unknown("agent", name, AGENTS, _FORM)
-    return _build(f"{name}:{attribute}", _load(name, attribute), settings)
+    return _build(f"{name}:{attribute}", load(name, attribute), settings)
 
 
-def _load(module: str, attribute: str) -> Callable[..., Any]:
+def load(module: str, attribute: str) -> Callable[..., Any]:
+    """A class or function of somebody's module.
+
+    Raises:
+        UsageError: there is no such module, or nothing callable of that name in it.
+    """
     try:
         found = getattr(importlib.import_module(module), attribute, None)
     except ImportError as error:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeAlias
 from usersim_env.agent import Action, Observation
 from usersim_env.errors import UsageError
 from usersim_env.llm import Completion, Model, ModelSession, Request
-from usersim_env.messages import RESPOND
+from usersim_env.messages import RESPOND, ToolCall, call_to_chat
 
 Complete: TypeAlias = Callable[[Request], Completion]
 """One call to a model."""
@@ -101,6 +101,18 @@ class _ToolCallingSession:
             return {"name": RESPOND, "arguments": {"content": content}}
         self._messages.append({"role": "assistant", "content": content, "tool_calls": [self._asked]})
         return _action(self._asked["function"])
+
+    def resume(self, observation: Observation, action: Action) -> None:
+        """What the model had done in an earlier process, without asking it again."""
+        self._messages.append(self._heard(observation))
+        self._asked = None
+        content = action["arguments"].get("content")
+        if action["name"] == RESPOND and isinstance(content, str):
+            self._messages.append({"role": "assistant", "content": content})
+            return
+        call = call_to_chat(ToolCall(action["name"], action["arguments"]), f"call_{len(self._messages)}")
+        self._asked = call["tool_calls"][0]
+        self._messages.append(call | {"content": ""})
 
     def notes(self) -> dict[str, Any]:
         """Calls, tokens and cost of the seat (``None``: unknown)."""

@@ -16,6 +16,8 @@ from usersim_env.commands import (
     rate,
     rescore,
     rollout,
+    serve,
+    study,
     tasks,
     usi,
 )
@@ -23,7 +25,7 @@ from usersim_env.commands.base import Parser
 from usersim_env.errors import UsersimError
 from usersim_env.version import __version__
 
-COMMANDS = (tasks, rollout, rescore, gap, usi, rate, play, import_traces, export_traces, bench, demo)
+COMMANDS = (tasks, rollout, rescore, gap, usi, rate, play, serve, study, import_traces, export_traces, bench, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,6 +14,7 @@ from usersim_env.errors import UsageError, unknown
 from usersim_env.llm import as_model, require_litellm
 from usersim_env.users.agenda import AgendaUser
 from usersim_env.users.base import User
+from usersim_env.users.browser import BrowserUser
 from usersim_env.users.llm import LLMUser
 from usersim_env.users.recorded.sources import load_traces
 from usersim_env.users.replay import ReplayUser
@@ -22,8 +23,16 @@ from usersim_env.users.terminal import TerminalUser
 DOMAINS = {"Retail": "retail", "Airline": "airline", "Mock": "mock"}
 SIDES: dict[str, bool] = {"": False, "agenda": False, "llm": True, "replay": False, "human": True}
 """User side in the id → whether an episode cannot be repeated from its seed."""
-OWN = {"persona": ("agenda", "llm"), "model": ("llm",)}
+OWN = {
+    "persona": ("agenda", "llm"),
+    "model": ("llm",),
+    "channel": ("human",),
+    "turn_timeout": ("human",),
+    "session_timeout": ("human",),
+}
 """Keywords of some user sides only."""
+CHANNELS = ("browser", "terminal")
+"""Where a person sits."""
 REPLAY = ("traces", "purpose", "on_divergence", "handover", "divergence")
 """Keywords of the replay ids: recordings (paths or `Trace`), and the fields of `ReplayUser`."""
 
@@ -58,8 +67,9 @@ def make_env(domain: str, side: str, render_mode: str | None = None, **keywords:
         side: ``""`` (then ``user=`` is needed), ``agenda``, ``llm``, ``replay`` or ``human``.
         render_mode: ``ansi`` or ``human``.
         keywords: ``user``, a `User` to sit there instead; ``persona`` for the agenda user (a name)
-            and the LLM user (text); ``model`` for the LLM user (a name or a `Model`); `REPLAY` for recordings (their
-            tasks are what `reset` draws from); the fields of `EnvSettings`.
+            and the LLM user (text); ``model`` for the LLM user (a name or a `Model`); ``channel`` for a person,
+            ``browser`` or ``terminal``, with ``turn_timeout`` and ``session_timeout`` (seconds) in the browser;
+            `REPLAY` for recordings (their tasks are what `reset` draws from); the fields of `EnvSettings`.
 
     Raises:
         UsageError: an unknown keyword, no user side, no model or no recordings for it.
@@ -92,11 +102,21 @@ def _default_user(domain: str, side: str, own: dict[str, Any]) -> User:
     if side == "llm":
         return _llm_user(domain, own)
     if side == "human":
-        return TerminalUser()
+        return _person(**own)
     raise UsageError(
         f"{env_id(domain)} has no user side of its own: gym.make({env_id(domain)!r}, user=…), or make "
         f"{env_id(domain, 'agenda')!r}."
     )
+
+
+def _person(channel: str = "browser", **timeouts: Any) -> User:
+    if channel not in CHANNELS:
+        raise unknown("channel", channel, CHANNELS)
+    if channel == "browser":
+        return BrowserUser(**timeouts)
+    if timeouts:
+        raise UsageError(f"{', '.join(timeouts)}: goes with channel='browser'; at the terminal nobody is hurried.")
+    return TerminalUser()
 
 
 def _llm_user(domain: str, own: dict[str, Any]) -> LLMUser:

@@ -47,6 +47,10 @@ class Terms:
     training: bool = True
 
 
+NOT_ASKED = Terms("of the person who typed; not stated", training=False)
+"""Terms of what a person typed whom nobody has asked."""
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Where a trace comes from; times in seconds, cost in US dollars (``None``: unknown).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from usersim_env.importers.fields import Fields, load_json, text_of
@@ -76,6 +76,25 @@ def _arguments(function: Fields) -> Any:
     if not isinstance(found, dict):
         raise function.error("arguments", f"expected an object, got {text[:80]!r}")
     return found
+
+
+def messages_of(events: Iterable[Event], system: str | None) -> Iterator[JsonDict]:
+    """The chat of an episode, seen from the agent's seat.
+
+    Args:
+        events: of the episode.
+        system: the first message, where there is to be one.
+    """
+    if system is not None:
+        yield {"role": "system", "content": system}
+    for number, event in enumerate(events):
+        if event["event"] in ("say", "stop"):
+            if event["event"] == "say" or event["content"]:
+                yield {"role": "user", "content": event["content"]}
+        elif event["event"] == "act":
+            yield as_message("assistant", [(number, event)])
+            if not is_talk(event) and not event.get("no_result"):
+                yield {**as_message("tool", [(number, event)]), "name": event["name"]}
 
 
 def as_message(role: str, events: Sequence[tuple[int, Event]]) -> JsonDict:

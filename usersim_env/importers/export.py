@@ -86,7 +86,8 @@ def _chat_record(trace: Trace) -> JsonDict:
     if source in (openai_messages.NAME, tau_bench.NAME) and "messages" in trace.source:
         record["messages"] = unpack(trace.source["messages"], trace.events, chat.as_message)
     else:
-        record["messages"] = list(_messages(trace))
+        policy = get_domain(trace.domain).policy if trace.domain in LOADERS else None
+        record["messages"] = list(chat.messages_of(trace.events, policy))
         if trace.domain in LOADERS:
             record["tools"] = get_domain(trace.domain).schemas()
     if source == openai_messages.NAME:
@@ -95,19 +96,6 @@ def _chat_record(trace: Trace) -> JsonDict:
     again, _ = openai_messages.read((0, record), "export", ImportSettings())
     record[native.KEY] = native.described(trace, again.events)
     return record
-
-
-def _messages(trace: Trace) -> Iterator[JsonDict]:
-    if trace.domain in LOADERS:
-        yield {"role": "system", "content": get_domain(trace.domain).policy}
-    for number, event in enumerate(trace.events):
-        if event["event"] in ("say", "stop"):
-            if event["event"] == "say" or event["content"]:
-                yield {"role": "user", "content": event["content"]}
-        elif event["event"] == "act":
-            yield chat.as_message("assistant", [(number, event)])
-            if not chat.is_talk(event) and not event.get("no_result"):
-                yield {**chat.as_message("tool", [(number, event)]), "name": event["name"]}
 
 
 # -- tau-usi -----------------------------------------------------------------------------------------------------------

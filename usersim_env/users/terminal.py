@@ -10,19 +10,16 @@ from usersim_env.errors import Abandoned
 from usersim_env.messages import Say, Stop
 from usersim_env.scene import Scene
 from usersim_env.survey import Question, Survey
-from usersim_env.trace import Terms
+from usersim_env.trace import NOT_ASKED, Terms
+from usersim_env.typed import STOP, read_typed
 from usersim_env.users.base import User, UserSession
 
-STOP = "/stop"
 _INTRO = """
 You are the customer. What you want is below; the agent does not see it. Use your own words.
 Type {stop} to end the conversation (also {stop} and a last sentence). Ctrl-D leaves without an answer.
 
 {instruction}
 """
-
-
-NOT_ASKED = Terms("of the person who typed; not stated", training=False)
 
 
 @dataclass(frozen=True)
@@ -70,11 +67,8 @@ class _TerminalSession(UserSession):
 
     def _line(self) -> Say | Stop:
         while True:
-            text = self._ask("you: ").strip()
-            if text == STOP or text.startswith(STOP + " "):
-                return Stop(text[len(STOP) :].strip())
-            if text:
-                return Say(text)
+            if (turn := read_typed(self._ask("you: "))) is not None:
+                return turn
 
     def fill_survey(self, scene: Scene) -> Survey | None:
         """Asks all eight questions; Ctrl-D keeps what was answered so far."""

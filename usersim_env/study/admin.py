@@ -1,0 +1,71 @@
+"""The admin page's requests, behind a token; nothing here can change a study."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from usersim_env.study.export import study_lines
+from usersim_env.study.limits import Buckets
+from usersim_env.study.overview import conversation, overview
+from usersim_env.study.study import Study
+from usersim_env.study.web import peer, static
+
+log = logging.getLogger(__name__)
+
+FILE = "admin-token"
+_Handler = Callable[[Request], Awaitable[Response]]
+
+
+def admin_token(folder: Path) -> str:
+    """The token of a study, made once and kept in a file for its owner's eyes only."""
+    path = folder / FILE
+    if not path.exists():
+        path.touch(0o600)
+        path.write_text(secrets.token_urlsafe(32), encoding="ascii")
+    return path.read_text(encoding="ascii").strip()
+
+
+def admin_routes(study: Study, token: str) -> list[BaseRoute]:
+    """The page, which holds nothing, and what it asks for."""
+    wrong = Buckets(rate=0.2, burst=20)
+
+    def guarded(handler: _Handler) -> _Handler:
+        async def check(request: Request) -> Response:
+            given = request.headers.get("authorization", "").removeprefix("Bearer ")
+            if secrets.compare_digest(given.encode(), token.encode()):
+                return await handler(request)
+            if not wrong.take(peer(request)):
+                return JSONResponse({"error": "Too many tries. Please wait."}, 429)
+            log.warning("somebody asked for the admin page's data without its token")
+            return JSONResponse({"error": "The token is not valid."}, 401)
+
+        return check
+
+    async def page(request: Request) -> Response:
+        return static("admin.html")
+
+    async def everything(request: Request) -> Response:
+        return JSONResponse(overview(study))
+
+    async def one(request: Request) -> Response:
+        found = conversation(study, request.path_params["sitting"])
+        return JSONResponse({"error": "There is no such session."}, 404) if found is None else JSONResponse(found)
+
+    async def export(request: Request) -> Response:
+        content = "".join(study_lines(study.store.connection))
+        headers = {"content-disposition": 'attachment; filename="study.jsonl"'}
+        return Response(content, media_type="application/x-ndjson", headers=headers)
+
+    return [
+        Route("/admin", page),
+        Route("/admin/api/overview", guarded(everything)),
+        Route("/admin/api/sessions/{sitting}", guarded(one)),
+        Route("/admin/api/export", guarded(export)),
+    ]

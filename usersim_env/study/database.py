@@ -1,0 +1,169 @@
+"""The study's SQLite file: tables, and how a connection to it is opened."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from usersim_env.errors import UsageError
+from usersim_env.study.records import Person, Sitting
+
+FILE = "study.sqlite"
+SCHEMA = 1
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS study (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS people (
+    pseudonym TEXT PRIMARY KEY, ids TEXT NOT NULL, consented REAL NOT NULL, consent TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS sittings (
+    id TEXT PRIMARY KEY, person TEXT NOT NULL, task TEXT NOT NULL, batch INTEGER NOT NULL,
+    number INTEGER NOT NULL UNIQUE, visit TEXT UNIQUE, code TEXT NOT NULL, started REAL NOT NULL, ended REAL,
+    state TEXT NOT NULL, last_move TEXT, flags TEXT NOT NULL DEFAULT '[]', reward REAL, overall TEXT, failure TEXT,
+    turns INTEGER NOT NULL DEFAULT 0
+);
+-- A place is held by one person at a time, whatever the server believes.
+CREATE UNIQUE INDEX IF NOT EXISTS places ON sittings (task, batch) WHERE state IN ('open', 'done');
+CREATE TABLE IF NOT EXISTS events (
+    sitting TEXT NOT NULL REFERENCES sittings (id) ON DELETE CASCADE, n INTEGER NOT NULL, at REAL NOT NULL,
+    event TEXT NOT NULL, PRIMARY KEY (sitting, n)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS traces (
+    sitting TEXT PRIMARY KEY REFERENCES sittings (id) ON DELETE CASCADE, trace TEXT NOT NULL
+);
+"""
+
+
+def connect(folder: Path) -> sqlite3.Connection:
+    """Opens the file and makes its tables; transactions are begun by hand.
+
+    Raises:
+        UsageError: it was written by a newer version, or is no such file.
+    """
+    connection = sqlite3.connect(folder / FILE, isolation_level=None, timeout=30.0, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # acknowledged means on the disk, also when the power goes
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # a deleted person is overwritten, not just unlinked
+        connection.executescript(_TABLES)
+        known = read_value(connection, "schema")
+        if known is None:
+            connection.execute("INSERT OR IGNORE INTO study VALUES ('schema', ?)", (json.dumps(SCHEMA),))
+        elif known > SCHEMA:
+            raise UsageError(f"{folder / FILE} was written by a newer version (schema {known}, this reads {SCHEMA}).")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise UsageError(f"{folder / FILE} is no file of a study: {error}.") from None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def opened(folder: Path) -> sqlite3.Connection:
+    """The file of a study that there is.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if not (folder / FILE).is_file():
+        raise UsageError(f"No study at {folder}: expected the folder that usersim-env serve --out wrote.")
+    return connect(folder)
+
+
+def read_value(connection: sqlite3.Connection, name: str) -> Any:
+    """A JSON value of the study; ``None`` if there is none."""
+    row = connection.execute("SELECT value FROM study WHERE name = ?", (name,)).fetchone()
+    return None if row is None else json.loads(row[0])
+
+
+def read_sittings(connection: sqlite3.Connection) -> Iterator[Sitting]:
+    """All sittings, in the order in which they began."""
+    names = list(Sitting.__dataclass_fields__)
+    for row in connection.execute(f"SELECT {', '.join(names)} FROM sittings ORDER BY number"):
+        fields = dict(zip(names, row, strict=True))
+        yield Sitting(**fields | {"flags": tuple(json.loads(fields["flags"]))})
+
+
+def read_forgotten(connection: sqlite3.Connection) -> list[str]:
+    """Ids of sittings whose data was deleted."""
+    return [sitting for (sitting,) in connection.execute("SELECT id FROM sittings WHERE person = ''")]
+
+
+def read_events(connection: sqlite3.Connection, sitting: str) -> list[tuple[float, dict[str, Any]]]:
+    """The events of a sitting, with when each was stored."""
+    rows = connection.execute("SELECT at, event FROM events WHERE sitting = ? ORDER BY n", (sitting,))
+    return [(at, json.loads(event)) for at, event in rows]
+
+
+def put_person(connection: sqlite3.Connection, person: Person) -> None:
+    """A person who has agreed; one who comes again keeps their first consent."""
+    row = (person.pseudonym, json.dumps(person.ids), person.consented, person.consent)
+    connection.execute("INSERT OR IGNORE INTO people VALUES (?, ?, ?, ?)", row)
+
+
+def put_sitting(connection: sqlite3.Connection, sitting: Sitting) -> None:
+    """A new sitting."""
+    fields = vars(sitting) | {"flags": json.dumps(sitting.flags)}
+    marks = ", ".join("?" * len(fields))
+    connection.execute(f"INSERT INTO sittings ({', '.join(fields)}) VALUES ({marks})", tuple(fields.values()))
+
+
+def update_sitting(connection: sqlite3.Connection, sitting: Sitting) -> None:
+    """What may change of a sitting; raises `LookupError` if it was deleted."""
+    changing = ("ended", "state", "last_move", "flags", "reward", "overall", "failure", "turns")
+    fields = vars(sitting) | {"flags": json.dumps(sitting.flags)}
+    sets = ", ".join(f"{name} = ?" for name in changing)
+    cursor = connection.execute(
+        f"UPDATE sittings SET {sets} WHERE id = ? AND person != ''", (*(fields[name] for name in changing), sitting.id)
+    )
+    if cursor.rowcount != 1:
+        raise LookupError(sitting.id)
+
+
+def put_events(connection: sqlite3.Connection, sitting: str, first: int, at: float, events: list[str]) -> None:
+    """Events from number ``first`` on; one that is there already is an error, so nothing is ever doubled."""
+    rows = [(sitting, first + k, at, event) for k, event in enumerate(events)]
+    connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
+
+
+def forget_sitting(connection: sqlite3.Connection, sitting: str) -> None:
+    """Deletes what a person said and who they were; only that there was a sitting is left."""
+    for table in ("events", "traces"):
+        connection.execute(f"DELETE FROM {table} WHERE sitting = ?", (sitting,))
+    connection.execute(
+        "UPDATE sittings SET person = '', visit = NULL, code = '', state = 'withdrawn', last_move = NULL, "
+        "flags = '[]', reward = NULL, overall = NULL, failure = NULL, turns = 0 WHERE id = ?",
+        (sitting,),
+    )
+    connection.execute("DELETE FROM people WHERE pseudonym NOT IN (SELECT person FROM sittings)")
+
+
+def forget_person(folder: Path, name: str) -> int:
+    """Deletes a participant, by pseudonym or by a platform's id; returns how many sittings that were.
+
+    Raises:
+        UsageError: no study there, or nobody of that name in it.
+    """
+    connection = opened(folder)
+    try:
+        people = connection.execute("SELECT pseudonym, ids FROM people").fetchall()
+        found = [person for person, ids in people if name == person or name in json.loads(ids).values()]
+        if not found:
+            raise UsageError(
+                f"No participant {name!r} in {folder}: give a pseudonym, or the id that the platform gave."
+            )
+        marks = ", ".join("?" * len(found))
+        rows = connection.execute(f"SELECT id FROM sittings WHERE person IN ({marks})", found).fetchall()
+        connection.execute("BEGIN IMMEDIATE")
+        for (sitting,) in rows:
+            forget_sitting(connection, sitting)
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log would still hold what was deleted
+        return len(rows)
+    finally:
+        connection.close()

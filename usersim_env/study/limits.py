@@ -1,0 +1,64 @@
+"""How much and how often: sizes and rates that one person may use."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+MAX_CHARS = 4_000
+"""Characters (Unicode code points) of one message."""
+
+MAX_FRAME = 64 * 1024
+"""Bytes of one frame: a message of the longest kind, escaped, and some room."""
+
+MAX_BODY = 16 * 1024
+"""Bytes of one request's body."""
+
+MAX_TABS = 4
+"""Connections of one person at once."""
+
+BAD_FRAMES = 20
+"""Frames that are none of ours before a connection is closed."""
+
+
+class Bucket:
+    """A token bucket.
+
+    Args:
+        rate: tokens that come back per second.
+        burst: tokens at the start, and at most.
+        clock: seconds; for tests.
+    """
+
+    def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._burst, self._clock = rate, burst, clock
+        self._left, self._at = burst, clock()
+
+    def take(self) -> bool:
+        """Takes a token; false when there is none."""
+        now = self._clock()
+        self._left = min(self._burst, self._left + (now - self._at) * self._rate)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+    @property
+    def full(self) -> bool:
+        """Whether every token is back, so that nothing is lost by forgetting the bucket."""
+        return self._left + (self._clock() - self._at) * self._rate >= self._burst
+
+
+class Buckets:
+    """A token bucket per key; full ones are forgotten, so their number is bounded by the rate."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate, self._burst = rate, burst
+        self._found: dict[str, Bucket] = {}
+
+    def take(self, key: str) -> bool:
+        """Takes a token of a key."""
+        if len(self._found) >= 1024:
+            self._found = {name: bucket for name, bucket in self._found.items() if not bucket.full}
+        return self._found.setdefault(key, Bucket(self._rate, self._burst)).take()

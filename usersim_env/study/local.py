@@ -1,0 +1,107 @@
+"""A server in a thread of its own, for a caller that blocks: started, asked, stopped, and nothing is left."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from usersim_env.errors import UserSideError
+from usersim_env.study.limits import MAX_FRAME
+from usersim_env.study.web import Found, NotFound, SecurityHeaders, person_routes
+
+T = TypeVar("T")
+_START = 20.0  # seconds; a loop that is not up by then will not come up
+
+
+def uvicorn_config(app: ASGIApp, graceful: int) -> uvicorn.Config:
+    """How every server of ours runs: one process, nothing on the console, frames of a bounded size.
+
+    Args:
+        app: what it serves.
+        graceful: seconds that open requests get at the end.
+    """
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws_max_size=MAX_FRAME,
+        ws_per_message_deflate=False,  # texts are short, and a compressed bomb is one thing less to think of
+        timeout_graceful_shutdown=graceful,
+    )
+
+
+class LocalServer:
+    """Serves an app until `stop`.
+
+    Args:
+        app: what it serves.
+        listening: the socket where it is asked; closed at the end.
+    """
+
+    def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
+        self._socket = listening
+        self._server = uvicorn.Server(uvicorn_config(app, graceful=1))
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="usersim-env-page", daemon=True)
+
+    def start(self) -> None:
+        """Serves; returns when it answers."""
+        up = threading.Event()
+        self._loop.call_soon(up.set)
+        self._thread.start()
+        if not up.wait(_START):
+            raise UserSideError(f"The page's server did not start within {_START:.0f} s.", "outage")
+
+    def call(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Runs a coroutine on the server's loop and waits for it."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout)
+
+    def stop(self) -> None:
+        """Closes connections, port and thread; a second call does nothing."""
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join()
+        self._socket.close()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._server.serve(sockets=[self._socket]))
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
+
+
+def serve_one(found: Found, port: int) -> tuple[LocalServer, str]:
+    """Serves one session on this machine.
+
+    Args:
+        found: the session.
+        port: 0 for a free one.
+
+    Returns:
+        The started server, and the address of the page, which cannot be guessed.
+    """
+    listening = socket.create_server(("127.0.0.1", port))
+    origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    token = secrets.token_urlsafe(32)
+
+    def find(asked: str) -> Found:
+        if not secrets.compare_digest(asked.encode(), token.encode()):
+            raise NotFound("There is no conversation at this address.")
+        return found
+
+    server = LocalServer(SecurityHeaders(Starlette(routes=person_routes(find, {origin}))), listening)
+    server.start()
+    return server, f"{origin}/s/{token}"

@@ -1,0 +1,141 @@
+"""The study server: the app, and how it runs until somebody stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from usersim_env.errors import UsageError
+from usersim_env.study.admin import admin_routes, admin_token
+from usersim_env.study.agents import agent_side
+from usersim_env.study.limits import MAX_BODY, Buckets
+from usersim_env.study.local import uvicorn_config
+from usersim_env.study.settings import ServerSettings, StudySettings
+from usersim_env.study.study import CannotJoin, Study
+from usersim_env.study.web import SecurityHeaders, peer, person_routes, same_origin, static
+
+log = logging.getLogger(__name__)
+
+
+def serve(settings: StudySettings, agent: object, server: ServerSettings, say: Callable[[str], object] = print) -> None:
+    """Serves a study until it is interrupted; served again on the same folder, every conversation goes on.
+
+    Args:
+        settings: of the study.
+        agent: an `Agent`, or a function of the transcript (`usersim_env.study.agents.AgentFunction`).
+        server: where it listens.
+        say: is told the addresses.
+
+    Raises:
+        UsageError: the folder, the address or the agent will not do.
+    """
+    asyncio.run(_serve(Study(settings, agent_side(agent)), server, say))
+
+
+async def _serve(study: Study, server: ServerSettings, say: Callable[[str], object]) -> None:
+    try:
+        listening = socket.create_server((server.host, server.port))
+    except OSError as error:
+        study.close()
+        raise UsageError(f"Cannot listen at {server.host}:{server.port}: {error.strerror}. Is it in use?") from None
+    origin = server.origin(listening.getsockname()[1])
+    token = admin_token(study.settings.folder)
+    running = uvicorn.Server(uvicorn_config(study_app(study, token, origin, server.joins_per_minute), graceful=2))
+    study.resume()
+    watching = asyncio.create_task(study.watch())
+    say(f"Study: {origin}/")
+    say(f"Admin: {origin}/admin#token={token}")
+    # Before uvicorn's own, which puts these back and raises the signal again when it is done.
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _stop, running)
+    try:
+        await running.serve([listening])
+    finally:
+        watching.cancel()
+        study.close()
+        listening.close()
+
+
+def _stop(running: uvicorn.Server) -> None:
+    running.should_exit = True
+
+
+def study_app(study: Study, token: str, origin: str, joins_per_minute: float = 60) -> ASGIApp:
+    """The whole app.
+
+    Args:
+        study: what it serves.
+        token: of the admin page.
+        origin: ``https://host`` of its pages.
+        joins_per_minute: people who may begin from one network address.
+    """
+    routes = [
+        *_welcome_routes(study, origin, Buckets(joins_per_minute / 60, joins_per_minute)),
+        *person_routes(study.find, {origin}),
+        *admin_routes(study, token),
+    ]
+    return SecurityHeaders(Starlette(routes=routes))
+
+
+def _welcome_routes(study: Study, origin: str, rate: Buckets) -> list[BaseRoute]:
+    settings = study.settings
+
+    async def page(request: Request) -> Response:
+        return static("index.html")
+
+    async def welcome(request: Request) -> Response:
+        texts = {"title": settings.title, "consent": study.consent, "rules": study.rules}
+        problem = study.problem(dict(request.query_params))
+        return JSONResponse(texts | {"minutes": settings.minutes, "problem": problem})
+
+    async def join(request: Request) -> Response:
+        if not same_origin(request, {origin}):
+            log.warning("somebody tried to join from another site")
+            return JSONResponse({"error": "This comes from another site."}, 403)
+        if not rate.take(peer(request)):
+            return JSONResponse({"error": "Too many people at once. Please try again in a minute."}, 429)
+        given = await _body(request)
+        if not isinstance(given, dict) or not isinstance(given.get("query"), dict):
+            return JSONResponse({"error": "Expected an object with query and consent."}, 400)
+        if given.get("consent") is not True:
+            return JSONResponse({"error": "Please agree first, or close this page."}, 400)
+        try:
+            return JSONResponse({"address": f"/s/{await study.join(given['query'])}"})
+        except CannotJoin as error:
+            return JSONResponse({"error": str(error)}, 409)
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "ok", "open": len(study.live)})
+
+    return [
+        Route("/", page),
+        Route("/welcome", welcome),
+        Route("/join", join, methods=["POST"]),
+        Route("/health", health),
+    ]
+
+
+async def _body(request: Request) -> Any:
+    """The JSON of a request; ``None`` if it is none, or too long."""
+    content = b""
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > MAX_BODY:
+            return None
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None

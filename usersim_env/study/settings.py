@@ -1,0 +1,137 @@
+"""What a study is and how it is served."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from usersim_env.domains import Task, get_domain
+from usersim_env.errors import UsageError, unknown
+from usersim_env.study.limits import MAX_CHARS
+from usersim_env.trace import Terms
+
+SOURCES = ("link", "prolific")
+"""Where participants come from: anybody with the link, or Prolific with its three ids in the address."""
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """What is studied, with whom, and what people are told.
+
+    Attributes:
+        domain: ``retail``, ``airline`` or ``mock``.
+        out: folder of the study; it holds everything, and a server started again on it goes on.
+        split: the tasks, one for each person.
+        tasks: ids instead of the whole split.
+        per_task: people for each task.
+        participants_from: one of `SOURCES`.
+        title: of the page.
+        provider: who receives the text of the conversation beside this server, in words; the consent names it.
+        consent, rules: Markdown files of your own instead of ours.
+        licence: terms of the traces, in words.
+        training: whether people agree that models are trained on their words; the consent says which.
+        withdrawal: what leaving the study does to the data.
+        code: completion code that everybody gets; each person gets one of their own where it is ``None``.
+        redirect: address that the last page links to.
+        minutes: how long it takes, as people are told.
+        activity: whether the page says that the agent looks something up.
+        max_steps: agent steps after which an episode is truncated.
+        turn_timeout, session_timeout: seconds of silence, and in all, after which a person has left.
+        agent_timeout: seconds for one action of the agent.
+        address_hours: hours that an address stays valid after the end.
+        max_chars: characters of one message.
+    """
+
+    domain: str
+    out: str | os.PathLike[str]
+    split: str = "test"
+    tasks: Sequence[str] | None = None
+    per_task: int = 3
+    participants_from: str = "link"
+    title: str = "A conversation with customer service"
+    provider: str = "nobody else"
+    consent: str | os.PathLike[str] | None = None
+    rules: str | os.PathLike[str] | None = None
+    licence: str = "not stated"
+    training: bool = False
+    withdrawal: Literal["delete", "keep"] = "delete"
+    code: str | None = None
+    redirect: str | None = None
+    minutes: int | None = None
+    activity: bool = True
+    max_steps: int = 200
+    turn_timeout: float = 900.0
+    session_timeout: float = 3600.0
+    agent_timeout: float = 120.0
+    address_hours: float = 24.0
+    max_chars: int = MAX_CHARS
+
+    def __post_init__(self) -> None:
+        if self.participants_from not in SOURCES:
+            raise unknown("source of participants", self.participants_from, SOURCES)
+        if self.withdrawal not in ("delete", "keep"):
+            raise UsageError(f"withdrawal is 'delete' or 'keep', got {self.withdrawal!r}.")
+        for name in ("per_task", "max_steps", "max_chars"):
+            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
+                raise UsageError(f"{name} is a whole number of at least 1, got {getattr(self, name)!r}.")
+        for name in ("turn_timeout", "session_timeout", "agent_timeout", "address_hours"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"{name} is above 0, got {getattr(self, name)!r}.")
+        if self.redirect is not None and urlsplit(self.redirect).scheme not in ("http", "https"):
+            raise UsageError(f"redirect is an address that begins with https://, got {self.redirect!r}.")
+        self.chosen()
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder."""
+        return Path(self.out)
+
+    @property
+    def terms(self) -> Terms:
+        """Of the traces."""
+        return Terms(self.licence, self.training)
+
+    def chosen(self) -> tuple[Task, ...]:
+        """The tasks; raises `UnknownName` for a split or task that there is not."""
+        domain = get_domain(self.domain)
+        if self.tasks is None:
+            return domain.tasks(self.split)
+        return tuple(domain.task(task_id) for task_id in self.tasks)
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Where a study is served.
+
+    Attributes:
+        host: address that is listened at.
+        port: 0 for a free one.
+        public_url: how people reach it, ``https://study.example.org``; needed where that is not this machine.
+        joins_per_minute: people who may begin from one network address.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str | None = None
+    joins_per_minute: float = 60
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.public_url or "http://x")
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:
+            raise UsageError(
+                f"public_url is the address that people type, without a path: https://study.example.org, "
+                f"got {self.public_url!r}."
+            )
+        if self.host not in ("127.0.0.1", "::1", "localhost") and self.public_url is None:
+            raise UsageError(f"host {self.host!r} is open to others: say how they reach it, public_url='https://…'.")
+
+    def origin(self, port: int) -> str:
+        """``https://host`` of the pages, with the port that is listened at."""
+        if self.public_url is not None:
+            parts = urlsplit(self.public_url)
+            return f"{parts.scheme}://{parts.netloc}"
+        return f"http://{self.host}:{port}"

@@ -1,0 +1,323 @@
+"""One open sitting: the owner of a person's session, driving the same `Conversation` as every env.
+
+An event is stored before anybody is told of it: the person's words before they are acknowledged, the agent's before
+they are shown. So a server that is killed at any moment goes on from the store, and nothing is lost or done twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from usersim_env.conversation import AgentTurn, Conversation, Ended, Event, SurveyTurn
+from usersim_env.domains import Task, World, get_domain
+from usersim_env.errors import InvalidAction, told
+from usersim_env.feedback import Failure
+from usersim_env.messages import RESPOND, Message, Say, Stop, parse_action
+from usersim_env.provenance import make_trace
+from usersim_env.rules import Rules
+from usersim_env.study.agents import AgentSide, Situation
+from usersim_env.study.effort_checks import effort_flags
+from usersim_env.study.records import Sitting, State, forgotten
+from usersim_env.study.session import Brief, Ending, PersonSession, Phase
+from usersim_env.study.settings import StudySettings
+from usersim_env.study.store import Store
+from usersim_env.study.wire import Leave, Move, Refused
+from usersim_env.survey import Survey
+from usersim_env.trace import Seat, Trace
+
+log = logging.getLogger(__name__)
+_RETRY = (0.2, 1.0, 5.0, 20.0)  # seconds between tries to store what the agent did; the last one again and again
+
+
+class Desk(NamedTuple):
+    """What every sitting of a study shares.
+
+    Attributes:
+        settings: of the study.
+        store: where everything is kept.
+        agent: who serves.
+        rules: for participants, as HTML.
+        ended: is told of a sitting that is over or was deleted.
+    """
+
+    settings: StudySettings
+    store: Store
+    agent: AgentSide
+    rules: str
+    ended: Callable[[LiveSitting], None]
+
+
+class LiveSitting:
+    """A sitting that is open.
+
+    Args:
+        record: as it is stored.
+        task: what the person plays.
+        desk: what every sitting shares.
+        stored: events and when they were stored, when it is taken up again.
+    """
+
+    def __init__(self, record: Sitting, task: Task, desk: Desk, stored: Sequence[tuple[float, Event]] = ()) -> None:
+        self.record, self.task = record, task
+        self._desk = desk
+        self._rules = Rules(desk.settings.max_steps)
+        self.active = time.time()
+        """When something was last said or done."""
+        self._serving: asyncio.Task[None] | None = None
+        self._waits = _waits(record.started, stored)
+        self._conversation = self._restored([event for _, event in stored])
+        self._saved = len(stored)
+        s = desk.settings
+        brief = Brief(task.instruction, s.title, desk.rules, _HINT, s.max_chars, s.withdrawal, s.activity)
+        self.session = PersonSession(brief, self._take)
+        self.session.last = record.last_move
+        self._show()
+
+    def seen(self) -> None:
+        """A frame came. Who only looks is not counted as active: the deadlines are for answers."""
+
+    @property
+    def conversation(self) -> Conversation:
+        """The episode."""
+        return self._conversation
+
+    def serve(self) -> None:
+        """Lets the agent act, where it has the turn."""
+        idle = self._serving is None or self._serving.done()
+        if idle and isinstance(self._conversation.turn, AgentTurn):
+            self._serving = asyncio.create_task(self._serve())
+
+    async def expire(self, message: str) -> None:
+        """The person has not answered in time."""
+        async with self.session.lock:
+            if not self._conversation.over and not isinstance(self._conversation.turn, AgentTurn):
+                self._conversation.fail(Failure("user", "abandoned", message))
+                await self._store_surely()
+
+    def deleted(self) -> None:
+        """Somebody has deleted the person's data while they were here."""
+        self._gone("This conversation has been deleted.")
+
+    def leave(self) -> None:
+        """The server stops: what the agent is doing is broken off, and done again when it starts."""
+        if self._serving is not None:
+            self._serving.cancel()
+
+    # -- the person's moves ----------------------------------------------------------------------------------------
+
+    async def _take(self, move: Move) -> None:
+        if isinstance(move.act, Leave):
+            await self._withdraw(move)
+            return
+        conversation = self._conversation
+        waited = time.time() - self.active
+        if isinstance(move.act, Survey):
+            conversation.survey(move.act)
+        elif isinstance(move.act, Stop):
+            conversation.stop(move.act.content)
+        else:
+            assert isinstance(move.act, Say)
+            conversation.say(move.act.content)
+        await self._store(move.id)
+        self._waits.append(waited)
+        self.serve()
+
+    async def _withdraw(self, move: Move) -> None:
+        if self._serving is not None:
+            self._serving.cancel()
+        if self._desk.settings.withdrawal == "keep":
+            self._conversation.fail(Failure("user", "abandoned", "The person left the study."))
+            await self._store(move.id, state="withdrawn")
+            return
+        try:
+            await self._desk.store.forget(self.record)
+        except (sqlite3.Error, OSError) as error:
+            raise _not_saved(error) from None
+        self._gone("You have left the study, and what you wrote has been deleted. You can close this page.")
+
+    # -- the agent's ------------------------------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        while isinstance(self._conversation.turn, AgentTurn):
+            await self._one_action()
+
+    async def _one_action(self) -> None:
+        conversation, agent = self._conversation, self._desk.agent
+        info = {"task_id": self.task.id, "policy": conversation.world.domain.policy, "valid": True}
+        info["tools"] = conversation.world.domain.schemas()
+        situation = Situation(self.record.id, info, conversation.seed, tuple(conversation.events))
+        failure: Failure | None = None
+        call = None
+        try:
+            action = await asyncio.wait_for(agent.act(situation), self._desk.settings.agent_timeout)
+            call = parse_action(action)
+        except InvalidAction as error:
+            failure = Failure("agent", "invalid_action", str(error))
+        except asyncio.TimeoutError:
+            seconds = self._desk.settings.agent_timeout
+            failure = Failure("agent", "timeout", f"The agent did not act within {seconds:g} s.")
+        except Exception as error:
+            kind = getattr(error, "kind", None)
+            failure = Failure("agent", kind if isinstance(kind, str) else "error", told(error))
+        async with self.session.lock:
+            if self._conversation is not conversation or not isinstance(conversation.turn, AgentTurn):
+                return  # the person has left in the meantime
+            if call is not None:
+                conversation.act(call)
+            else:
+                assert failure is not None
+                log.warning("sitting %s: the agent failed (%s): %s", self.record.id, failure.kind, failure.message)
+                conversation.fail(failure)
+            await self._store_surely()
+
+    # -- what is kept, what is shown -------------------------------------------------------------------------------
+
+    async def _store_surely(self) -> None:
+        """Stores what is not the person's own, and tries until it can."""
+        for pause in (*_RETRY, *[_RETRY[-1]] * 10_000):
+            try:
+                await self._write(None, None)
+            except (sqlite3.Error, OSError) as error:
+                log.error("sitting %s: not stored, trying again in %g s: %s", self.record.id, pause, error)
+                await asyncio.sleep(pause)
+            except LookupError:
+                self._gone("This conversation has been deleted.")
+                return
+            else:
+                self._show()
+                return
+
+    async def _store(self, move: str, state: State | None = None) -> None:
+        """Stores what the person did; if that fails, it has not happened."""
+        before = self._conversation.events[: self._saved]
+        try:
+            await self._write(move, state)
+        except (sqlite3.Error, OSError) as error:
+            self._conversation = self._restored(before)
+            raise _not_saved(error) from None
+        except LookupError:
+            self._gone("This conversation has been deleted.")
+            raise Refused("over", "This conversation has been deleted.") from None
+        self._show()
+
+    async def _write(self, move: str | None, state: State | None) -> None:
+        conversation = self._conversation
+        record = dataclasses.replace(
+            self.record,
+            last_move=move if move is not None else self.record.last_move,
+            turns=sum(1 for m in conversation.messages if m.role == "user"),
+        )
+        trace: Trace | None = None
+        if conversation.over:
+            record = self._closed(record, state)
+            trace = self._trace(record)
+        events = conversation.events[self._saved :]
+        line = None if trace is None else trace.to_line().decode()
+        await self._desk.store.append(record, self._saved, events, line)
+        self.record = record
+        self._saved = len(conversation.events)
+        self.active = time.time()
+
+    def _closed(self, record: Sitting, state: State | None) -> Sitting:
+        outcome = self._conversation.outcome
+        failure, survey = outcome.failure, outcome.feedback.survey
+        if state is None:
+            state = "done" if failure is None else "abandoned" if failure.side == "user" else "failed"
+        now = time.time()
+        flags = effort_flags(self._conversation.messages, self.task.instruction, survey, now - record.started)
+        return dataclasses.replace(
+            record,
+            ended=now,
+            state=state,
+            flags=flags if failure is None else (),
+            reward=outcome.feedback.reward,
+            overall=survey.answers.get("overall_score") if survey is not None else None,
+            failure=f"{failure.side}:{failure.kind}" if failure is not None else None,
+        )
+
+    def _trace(self, record: Sitting) -> Trace:
+        settings, agent = self._desk.settings, self._desk.agent
+        # A place that is handed out again has its number for whoever takes it.
+        notes: dict[str, Any] = {"batch": record.batch} if record.state == "done" else {}
+        notes |= {
+            "participant": record.person,
+            "study": settings.title,
+            "flags": list(record.flags),
+            "seconds_per_turn": [round(seconds, 1) for seconds in self._waits],
+        }
+        seat = Seat("human", "browser", {}, notes=notes)
+        serving = dataclasses.replace(agent.seat, notes=agent.notes(record.id))
+        return make_trace(self._conversation, serving, seat, record.started, settings.terms)
+
+    def _restored(self, events: Sequence[Event]) -> Conversation:
+        world = World(get_domain(self.task.domain))
+        return Conversation.restore(self.task, world, events, self._rules, self.record.number)
+
+    def _show(self) -> None:
+        conversation = self._conversation
+        turn = conversation.turn
+        if isinstance(turn, Ended):
+            self.session.show(*ended(self.record, tuple(conversation.messages), self._desk.settings))
+            self._desk.ended(self)
+            return
+        phase: Phase = "survey" if isinstance(turn, SurveyTurn) else "agent" if isinstance(turn, AgentTurn) else "you"
+        self.session.show(phase, tuple(conversation.messages), _looked_up(conversation.events))
+
+    def _gone(self, text: str) -> None:
+        self.leave()
+        self.record = forgotten(self.record)
+        self.session.show("closed", (), ending=Ending(text))
+        self._desk.ended(self)
+
+
+def ended(
+    record: Sitting, messages: tuple[Message, ...], settings: StudySettings
+) -> tuple[Phase, tuple[Message, ...], int, Ending]:
+    """What the page shows of a sitting that is over."""
+    if record.state == "done":
+        text = "Thank you! Your answers have been saved."
+        return "done", messages, 0, Ending(text, record.code, settings.redirect)
+    if record.state == "failed":  # not the person's fault: they get their code
+        text = (
+            "A technical problem on our side has ended this conversation. We are sorry. Your time counts all the same."
+        )
+        return "closed", messages, 0, Ending(text, record.code, settings.redirect)
+    text = {
+        "abandoned": "There was no answer for a long time, so this conversation has been closed.",
+        "withdrawn": "You have left the study. You can close this page.",
+    }[record.state]
+    return "closed", messages, 0, Ending(text)
+
+
+_HINT = "You could start with a greeting, and with what you would like to have done, in your own words."
+
+
+def _waits(started: float, stored: Sequence[tuple[float, Event]]) -> list[float]:
+    """Seconds that the person took for each turn."""
+    found, before = [], started
+    for at, event in stored:
+        if event["event"] in ("say", "stop", "survey"):
+            found.append(at - before)
+        before = at
+    return found
+
+
+def _looked_up(events: Sequence[Event]) -> int:
+    """Tool calls of the agent since its last words."""
+    count = 0
+    for event in reversed(events):
+        if event["event"] != "act" or (event["name"] == RESPOND and "result" not in event):
+            break
+        count += 1
+    return count
+
+
+def _not_saved(error: Exception) -> Refused:
+    log.error("a person's move was not stored: %s", error)
+    return Refused("not_saved", "This could not be saved. Trying again…")

@@ -1,0 +1,201 @@
+"""The store: everything that was said, on the disk before anybody is told that it was heard.
+
+One thread owns the writing connection. What many people do at the same time goes to the disk together, in one
+transaction, so that the price of a safe write is shared; each job stands or falls by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import queue
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+from usersim_env.errors import UsageError
+from usersim_env.study import database
+from usersim_env.study.records import Person, Sitting
+from usersim_env.study.settings import StudySettings
+
+try:
+    import fcntl
+except ImportError:  # Windows: two servers on one folder are not noticed there
+    fcntl = None  # type: ignore[assignment]
+
+Job: TypeAlias = Callable[[sqlite3.Connection], None]
+_BATCH = 256  # jobs of one transaction
+
+
+class _Asked(NamedTuple):
+    job: Job
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[None]
+
+
+class Store:
+    """The folder of one study.
+
+    Args:
+        settings: of the study.
+        kept: what must be the same each time the study is served, as JSON values (agent, domain, …).
+
+    Raises:
+        UsageError: the folder holds another study, or is being served already.
+    """
+
+    def __init__(self, settings: StudySettings, kept: dict[str, Any]) -> None:
+        folder = settings.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(folder / "lock")
+        try:
+            self.secret = _secret(folder / "secret")
+            self.connection = database.connect(folder)
+            self._check(kept, str(folder))
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._jobs: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, args=(folder,), name="usersim-env-store", daemon=True)
+        self._thread.start()
+
+    def _check(self, kept: dict[str, Any], folder: str) -> None:
+        known = database.read_value(self.connection, "study")
+        if known is None:
+            self.connection.execute("INSERT INTO study VALUES ('study', ?)", (json.dumps(kept),))
+        elif changed := sorted(name for name in kept if known.get(name) != kept[name]):
+            name = changed[0]
+            raise UsageError(
+                f"{folder} holds a study with {name} {known.get(name)!r:.200}; now it is {kept[name]!r:.200}. "
+                "Serve it as before, or take a new folder."
+            )
+
+    async def begin(self, person: Person, sitting: Sitting) -> None:
+        """A person who has agreed, and their place."""
+
+        def job(connection: sqlite3.Connection) -> None:
+            database.put_person(connection, person)
+            database.put_sitting(connection, sitting)
+
+        await self._run(job)
+
+    async def append(
+        self, sitting: Sitting, first: int, events: Sequence[dict[str, Any]], trace: str | None = None
+    ) -> None:
+        """Events of a sitting, what they change of it, and its trace if they end it: all or nothing.
+
+        Raises:
+            LookupError: the sitting was deleted.
+            sqlite3.Error, OSError: nothing was stored.
+        """
+        texts, now = [json.dumps(event) for event in events], time.time()
+
+        def job(connection: sqlite3.Connection) -> None:
+            database.update_sitting(connection, sitting)
+            database.put_events(connection, sitting.id, first, now, texts)
+            if trace is not None:
+                connection.execute("INSERT INTO traces VALUES (?, ?)", (sitting.id, trace))
+
+        await self._run(job)
+
+    async def forget(self, sitting: Sitting) -> None:
+        """A sitting whose data the person takes back: only that there was one is left."""
+        await self._run(lambda connection: database.forget_sitting(connection, sitting.id))
+
+    def close(self) -> None:
+        """Writes what is waiting, and lets the folder go."""
+        self._jobs.put(None)
+        self._thread.join()
+        self.connection.close()
+        os.close(self._lock)
+
+    # -- the writing thread ----------------------------------------------------------------------------------------
+
+    async def _run(self, job: Job) -> None:
+        loop = asyncio.get_running_loop()
+        asked = _Asked(job, loop, loop.create_future())
+        self._jobs.put(asked)
+        await asyncio.shield(asked.future)  # a cancelled caller must not find it half done
+
+    def _work(self, folder: Path) -> None:
+        connection = database.connect(folder)
+        try:
+            while (first := self._jobs.get()) is not None:
+                batch, last = [first], False
+                while len(batch) < _BATCH and not self._jobs.empty():
+                    following = self._jobs.get()
+                    if following is None:
+                        last = True
+                        break
+                    batch.append(following)
+                _write(connection, batch)
+                if last:
+                    return
+        finally:
+            connection.close()
+
+
+def _write(connection: sqlite3.Connection, batch: Sequence[_Asked]) -> None:
+    """One transaction; tells everybody how it went."""
+    errors: list[Exception | None] = []
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for asked in batch:
+            errors.append(_one(connection, asked.job))
+        connection.execute("COMMIT")
+    except Exception as error:
+        errors = [error] * len(batch)
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    for asked, failed in zip(batch, errors, strict=True):
+        asked.loop.call_soon_threadsafe(_tell, asked.future, failed)
+
+
+def _one(connection: sqlite3.Connection, job: Job) -> Exception | None:
+    connection.execute("SAVEPOINT one")
+    try:
+        job(connection)
+    except Exception as error:
+        connection.execute("ROLLBACK TO one")
+        return error
+    finally:
+        connection.execute("RELEASE one")
+    return None
+
+
+def _tell(future: asyncio.Future[None], failed: Exception | None) -> None:
+    if future.done():
+        return
+    if failed is None:
+        future.set_result(None)
+    else:
+        future.set_exception(failed)
+
+
+def _locked(path: Path) -> int:
+    """Holds a folder for this process; the system lets it go when the process ends, however it ends."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise UsageError(f"{path.parent} is being served already. Stop that server, or take another folder.") from None
+    return descriptor
+
+
+def _secret(path: Path) -> bytes:
+    """The key of addresses and pseudonyms: made once, for the owner's eyes only. Without it nobody is recognised."""
+    if not path.exists():
+        made = path.with_suffix(".new")
+        with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+        made.replace(path)
+    return path.read_bytes()

@@ -1,0 +1,232 @@
+"""A study: who takes part, at which address, with which task, and until when."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import hmac
+import logging
+import random
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from usersim_env.domains import get_task
+from usersim_env.errors import UsersimError
+from usersim_env.study import database
+from usersim_env.study.agents import AgentSide
+from usersim_env.study.assignment import next_place
+from usersim_env.study.records import Person, Sitting, forgotten
+from usersim_env.study.session import Brief, PersonSession
+from usersim_env.study.settings import StudySettings
+from usersim_env.study.sitting import Desk, LiveSitting, ended
+from usersim_env.study.store import Store
+from usersim_env.study.web import Found, NotFound
+from usersim_env.study.wire import Move, Refused
+from usersim_env.study.words import consent_html, consent_version, rules_html
+
+log = logging.getLogger(__name__)
+
+PROLIFIC = ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")
+"""What Prolific puts into the address."""
+
+_LONGEST_ID = 100  # characters
+
+
+class CannotJoin(UsersimError):
+    """Somebody cannot take part; the message is for them."""
+
+
+class Study:
+    """Everything of one study but the web.
+
+    Args:
+        settings: of the study.
+        agent: who serves everybody.
+
+    Raises:
+        UsageError: the folder holds another study, or is served already.
+    """
+
+    def __init__(self, settings: StudySettings, agent: AgentSide) -> None:
+        self.settings, self.agent = settings, agent
+        self.tasks = [task.id for task in settings.chosen()]
+        self.consent, self.rules = consent_html(settings), rules_html(settings)
+        self._consent_version = consent_version(settings)
+        seat = dataclasses.asdict(agent.seat)
+        kept = {"domain": settings.domain, "tasks": self.tasks, "agent": seat, "max_steps": settings.max_steps}
+        self.store = Store(settings, kept)
+        self._desk = Desk(settings, self.store, agent, self.rules, self._ended)
+        self.records: dict[str, Sitting] = {s.id: s for s in database.read_sittings(self.store.connection)}
+        self.live: dict[str, LiveSitting] = {}
+        self._closed: dict[str, _Closed] = {}
+        self._begun: dict[str, asyncio.Future[None]] = {}  # sittings whose place is being stored
+        self._rng = random.Random(len(self.records))
+
+    def resume(self) -> None:
+        """Takes up every open sitting where the store has it; call it on the running loop."""
+        for record in [r for r in self.records.values() if r.state == "open"]:
+            stored = database.read_events(self.store.connection, record.id)
+            live = self.live[record.id] = LiveSitting(record, get_task(record.task), self._desk, stored)
+            live.serve()
+
+    def close(self) -> None:
+        """Lets everybody go and the folder too; everything is stored already."""
+        for live in self.live.values():
+            live.leave()
+        self.agent.close()
+        self.store.close()
+
+    # -- taking part -----------------------------------------------------------------------------------------------
+
+    def problem(self, query: Mapping[str, Any]) -> str | None:
+        """Why somebody with this link cannot take part; ``None`` if they can."""
+        try:
+            self._place(query)
+        except CannotJoin as error:
+            return str(error)
+        return None
+
+    async def join(self, query: Mapping[str, Any]) -> str:
+        """The token of a sitting for somebody who has agreed; the same again for the same visit.
+
+        Raises:
+            CannotJoin: says why.
+        """
+        found = self._place(query)
+        if isinstance(found, Sitting):
+            if (begun := self._begun.get(found.id)) is not None:
+                await asyncio.shield(begun)
+            return self.token(found.id)
+        person, record = found
+        # The place is taken before anything is waited for, so nobody else can get it.
+        begun = self._begun[record.id] = asyncio.get_running_loop().create_future()
+        self.records[record.id] = record
+        try:
+            await self.store.begin(person, record)
+        except (sqlite3.Error, OSError) as error:
+            del self.records[record.id]
+            log.error("a person could not join: %s", error)
+            raise CannotJoin("This could not be saved. Please try again in a minute.") from None
+        finally:
+            begun.set_result(None)
+            del self._begun[record.id]
+        self.live[record.id] = LiveSitting(record, get_task(record.task), self._desk)
+        return self.token(record.id)
+
+    def _place(self, query: Mapping[str, Any]) -> Sitting | tuple[Person, Sitting]:
+        ids = self._ids(query)
+        visit = self._hash("visit", *ids.values()) if ids else None
+        if visit is not None and (known := self._of_visit(visit)) is not None:
+            return known
+        pseudonym = self._hash("person", ids["PROLIFIC_PID"])[:12] if ids else secrets.token_hex(6)
+        mine = [s for s in self.records.values() if s.person == pseudonym]
+        if any(s.state == "open" for s in mine):
+            raise CannotJoin("You have begun this study already. Please finish it on the page that you began it on.")
+        place = next_place(self.tasks, self.settings.per_task, self.records.values(), {s.task for s in mine}, self._rng)
+        if place is None:
+            raise CannotJoin("This study has all the participants that it needs. Thank you for your interest!")
+        now = time.time()
+        person = Person(pseudonym, ids, now, self._consent_version)
+        code = self.settings.code or secrets.token_hex(4).upper()
+        number = 1 + max((s.number for s in self.records.values()), default=0)
+        return person, Sitting(secrets.token_hex(8), pseudonym, *place, number, visit, code, now)
+
+    def _ids(self, query: Mapping[str, Any]) -> dict[str, str]:
+        if self.settings.participants_from != "prolific":
+            return {}
+        ids = {name: query.get(name) for name in PROLIFIC}
+        found = {name: x for name, x in ids.items() if isinstance(x, str) and x.isalnum() and x.isascii()}
+        if len(found) < len(PROLIFIC) or any(len(x) > _LONGEST_ID for x in found.values()):
+            raise CannotJoin("This link is not complete. Please open the study from your Prolific page again.")
+        return found
+
+    def _of_visit(self, visit: str) -> Sitting | None:
+        return next((s for s in self.records.values() if s.visit == visit), None)
+
+    # -- addresses -------------------------------------------------------------------------------------------------
+
+    def token(self, sitting: str) -> str:
+        """The secret part of a sitting's address."""
+        return f"{sitting}.{self._hash('address', sitting)}"
+
+    def find(self, token: str) -> Found:
+        """The sitting at an address; raises `NotFound`."""
+        sitting, _, _ = token.partition(".")
+        valid = hmac.compare_digest(token.encode(), self.token(sitting).encode())
+        record = self.records.get(sitting) if valid else None
+        if record is None:
+            raise NotFound("There is no conversation at this address.")
+        if sitting in self.live:
+            return self.live[sitting]
+        if sitting in self._begun:
+            raise NotFound("This conversation is about to begin. Please reload the page.")
+        if record.ended is not None and time.time() > record.ended + 3600 * self.settings.address_hours:
+            raise NotFound("This conversation is over, and its address is not valid any more.", gone=True)
+        return self._closed.setdefault(sitting, _Closed(record, self.settings))
+
+    def _hash(self, *parts: str) -> str:
+        return hmac.new(self.store.secret, "\n".join(parts).encode(), hashlib.sha256).hexdigest()
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    async def watch(self) -> None:
+        """Closes what nobody answers any more, and lets go of what was deleted; runs until it is cancelled."""
+        while True:
+            await asyncio.sleep(1.0)
+            try:
+                await self.look()
+            except Exception:
+                log.exception("the deadlines could not be looked at; trying again")
+
+    async def look(self) -> None:
+        """One look at all deadlines."""
+        now, s = time.time(), self.settings
+        for live in list(self.live.values()):
+            if now - live.active > s.turn_timeout:
+                await live.expire(f"The person did not answer within {s.turn_timeout:g} s.")
+            elif now - live.record.started > s.session_timeout:
+                await live.expire(f"The person was not done within {s.session_timeout:g} s.")
+        self._deleted()
+
+    def _deleted(self) -> None:
+        """`usersim-env study delete` works on the file, beside this server."""
+        for sitting in database.read_forgotten(self.store.connection):
+            known = self.records.get(sitting)
+            if known is not None and known.person:
+                self.records[sitting] = forgotten(known)
+                self._closed.pop(sitting, None)
+                if (live := self.live.get(sitting)) is not None:
+                    live.deleted()
+
+    def _ended(self, live: LiveSitting) -> None:
+        record = live.record
+        self.records[record.id] = record
+        if self.live.pop(record.id, None) is not None:
+            closed = self._closed[record.id] = _Closed(record, self.settings)
+            closed.session = live.session  # the page that is open goes on showing it
+        self.agent.release(record.id)
+
+    def sittings(self) -> Iterator[Sitting]:
+        """All of them as they are now."""
+        for record in self.records.values():
+            live = self.live.get(record.id)
+            yield record if live is None else live.record
+
+
+class _Closed:
+    """A sitting that is over: it can be looked at, for the completion code."""
+
+    def __init__(self, record: Sitting, settings: StudySettings) -> None:
+        self.session = PersonSession(Brief("", settings.title), self._take)
+        self.session.last = record.last_move
+        self.session.show(*ended(record, (), settings))
+
+    def seen(self) -> None:
+        """Nothing depends on it."""
+
+    async def _take(self, move: Move) -> None:
+        raise Refused("over", "This conversation is over.")

@@ -1,0 +1,59 @@
+"""What people read before they begin: Markdown of the study's owner, and the facts that nobody may leave out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+
+from usersim_env.errors import UsageError
+from usersim_env.study.settings import StudySettings
+
+_TEXTS = Path(__file__).parent / "texts"
+# "js-default" makes no raw HTML and links only to http, https and mailto.
+_MARKDOWN = MarkdownIt("js-default").disable("image")
+
+
+def consent_html(settings: StudySettings) -> str:
+    """The consent: the owner's text or ours, then the facts of this study."""
+    return _html(settings.consent, "consent.md") + str(_MARKDOWN.render(facts(settings)))
+
+
+def rules_html(settings: StudySettings) -> str:
+    """What a participant should do."""
+    return _html(settings.rules, "rules.md")
+
+
+def consent_version(settings: StudySettings) -> str:
+    """Twelve hex digits that differ when anything differs that people agree to."""
+    return hashlib.sha256(consent_html(settings).encode()).hexdigest()[:12]
+
+
+def facts(settings: StudySettings) -> str:
+    """What follows from the settings, as Markdown, so that no text can promise anything else."""
+    training = "may" if settings.training else "may not"
+    left = {"delete": "what you wrote is deleted", "keep": "what you wrote until then is kept"}[settings.withdrawal]
+    return "\n".join(
+        [
+            "- **The other side is an AI system, not a person.**",
+            f"- What you write is stored by those who run this study, and sent to: **{_plain(settings.provider)}**.",
+            f"- If you leave the study before the end, {left}.",
+            f"- Your conversation is kept under a pseudonym. Terms of use: {_plain(settings.licence)}.",
+            f"- AI models {training} be trained on it.",
+        ]
+    )
+
+
+def _html(path: str | os.PathLike[str] | None, ours: str) -> str:
+    source = _TEXTS / ours if path is None else Path(path)
+    try:
+        return str(_MARKDOWN.render(source.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{source} cannot be read as Markdown: {error}. Give a text file in UTF-8.") from None
+
+
+def _plain(text: str) -> str:
+    """Words that Markdown leaves as they are."""
+    return "".join("\\" + char if char in r"\`*_[]<>&#!|~" else char for char in " ".join(text.split()))

@@ -1,0 +1,170 @@
+"""A person in the browser, for an env that blocks until they answer."""
+
+from __future__ import annotations
+
+import importlib
+import queue
+import time
+import webbrowser
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from usersim_env.errors import Abandoned, InstallError, UsageError
+from usersim_env.messages import Message, Say, Stop
+from usersim_env.scene import Scene
+from usersim_env.study.session import Brief, Ending, PersonSession, Phase
+from usersim_env.study.wire import Leave, Move
+from usersim_env.survey import Survey
+from usersim_env.trace import NOT_ASKED, Terms
+from usersim_env.users.base import User, UserSession
+
+HINT = "Tell the agent in your own words what you want. You may start with a greeting."
+_GLANCE = 0.5  # seconds between two looks whether Ctrl-C was pressed, where a wait cannot be interrupted
+
+
+@dataclass(frozen=True)
+class BrowserUser(User):
+    """Opens a page for whoever sits at this machine, and waits for their turns.
+
+    Every episode has a page of its own, at an address that cannot be guessed, on this machine only. It goes when the
+    episode ends, or with `TauEnv.close`.
+
+    Args:
+        turn_timeout: seconds that one turn may take; then the person has left (`Abandoned`).
+        session_timeout: seconds that the whole episode may take.
+        announce: is told the address.
+        open: opens the address; ``None`` leaves that to the person.
+        port: of the page; 0 for a free one.
+        terms: what may be done with what the person types. Nobody has asked them, so the default forbids training.
+    """
+
+    kind: ClassVar[str] = "human"
+    blocking: ClassVar[bool] = True
+
+    turn_timeout: float = 900.0
+    session_timeout: float = 3600.0
+    announce: Callable[[str], object] = print
+    open: Callable[[str], object] | None = webbrowser.open
+    port: int = 0
+    terms: Terms = NOT_ASKED
+
+    def __post_init__(self) -> None:
+        for name in ("turn_timeout", "session_timeout"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"{name} is a number of seconds above 0, got {getattr(self, name)!r}.")
+
+    @property
+    def name(self) -> str:
+        """The channel."""
+        return "browser"
+
+    def begin(self, scene: Scene) -> UserSession:
+        """Starts the page, says where it is and opens it."""
+        return _BrowserSession(self, scene)
+
+
+class _BrowserSession(UserSession):
+    """The owner of a `PersonSession` whose episode runs in another thread than the page."""
+
+    def __init__(self, user: BrowserUser, scene: Scene) -> None:
+        self._user, self.terms = user, user.terms
+        self._moves: queue.SimpleQueue[Move] = queue.SimpleQueue()
+        self._seconds: list[float] = []
+        self._ends = time.monotonic() + user.session_timeout
+        self.session = PersonSession(Brief(scene.instruction, hint=HINT), self._take)
+        self._server, address = _served(self, user.port)
+        user.announce(f"The customer's page: {address}")
+        if user.open is not None:
+            user.open(address)
+
+    def seen(self) -> None:
+        """Nothing: it is the timeouts that say when somebody has left."""
+
+    def open(self, scene: Scene) -> Say | Stop:
+        return self.reply(scene)
+
+    def reply(self, scene: Scene) -> Say | Stop:
+        move = self._ask("you", scene)
+        assert isinstance(move, Say | Stop)
+        return move
+
+    def fill_survey(self, scene: Scene) -> Survey | None:
+        answers = self._ask("survey", scene)
+        assert isinstance(answers, Survey)
+        return answers
+
+    def notes(self) -> Mapping[str, Any]:
+        return {"seconds_per_turn": [round(seconds, 1) for seconds in self._seconds]}
+
+    def close(self) -> None:
+        """Says that it is over, on a page that has not heard so, and takes the page down."""
+        try:
+            if not self.session.over:
+                self._show("closed", self.session.messages, Ending("This conversation is over. Thank you!"))
+            self._server.call(self.session.settle(1.0), 2.0)
+        finally:
+            self._server.stop()
+
+    # -- between the two threads -----------------------------------------------------------------------------------
+
+    def _ask(self, phase: Phase, scene: Scene) -> Say | Stop | Survey:
+        if self._moves.empty():  # else the person has left in the meantime
+            self._show(phase, scene.transcript, activity=max(0, scene.waited - 1))
+        asked = time.monotonic()
+        try:
+            move = self._next(min(asked + self._user.turn_timeout, self._ends))
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self.close()  # Ctrl-C: the episode cannot go on, so nothing of it stays behind
+            raise
+        self._seconds.append(time.monotonic() - asked)
+        if isinstance(move.act, Leave):
+            raise Abandoned("The person left the conversation.")
+        return move.act
+
+    def _next(self, until: float) -> Move:
+        while (left := until - time.monotonic()) > 0:
+            try:
+                return self._moves.get(timeout=min(left, _GLANCE))
+            except queue.Empty:
+                continue
+        user = self._user
+        raise Abandoned(
+            f"The person did not answer in time (turn_timeout={user.turn_timeout:g} s, "
+            f"session_timeout={user.session_timeout:g} s)."
+        )
+
+    def _show(
+        self, phase: Phase, messages: tuple[Message, ...] | Any, ending: Ending | None = None, activity: int = 0
+    ) -> None:
+        async def show() -> None:
+            self.session.show(phase, messages, activity, ending)
+
+        self._server.call(show())
+
+    async def _take(self, move: Move) -> None:
+        """On the page's thread: hands the move over, and shows at once what follows from it."""
+        said = (Message("user", move.act.content),) if isinstance(move.act, Say | Stop) and move.act.content else ()
+        messages = (*self.session.messages, *said)
+        self.session.last = move.id
+        if isinstance(move.act, Survey):
+            self.session.show("done", messages, ending=Ending("Thank you! You can close this page."))
+        elif isinstance(move.act, Leave):
+            self.session.show("closed", messages, ending=Ending("You have left. You can close this page."))
+        else:
+            self.session.show("agent", messages)
+        self._moves.put(move)
+
+
+def _served(session: _BrowserSession, port: int) -> tuple[Any, str]:
+    """A started server of one session, and the address of its page."""
+    try:
+        local = importlib.import_module("usersim_env.study.local")  # on first use: it needs an extra
+    except ImportError as error:
+        raise InstallError(
+            f"The page needs the extra 'study' ({error.name} is missing). Type: pip install 'usersim_env[study]', "
+            "or sit at the terminal: gym.make(…, channel='terminal')."
+        ) from None
+    served: tuple[Any, str] = local.serve_one(session, port)
+    return served
