@@ -6,7 +6,8 @@ import importlib
 import queue
 import time
 import webbrowser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -74,9 +75,10 @@ class _BrowserSession(UserSession):
         self._ends = time.monotonic() + user.session_timeout
         self.session = PersonSession(Brief(scene.instruction, hint=HINT), self._take)
         self._server, address = _served(self, user.port)
-        user.announce(f"The customer's page: {address}")
-        if user.open is not None:
-            user.open(address)
+        with self._clean():
+            user.announce(f"The customer's page: {address}")
+            if user.open is not None:
+                user.open(address)
 
     def seen(self) -> None:
         """Nothing: it is the timeouts that say when somebody has left."""
@@ -109,19 +111,26 @@ class _BrowserSession(UserSession):
     # -- between the two threads -----------------------------------------------------------------------------------
 
     def _ask(self, phase: Phase, scene: Scene) -> Say | Stop | Survey:
-        if self._moves.empty():  # else the person has left in the meantime
-            self._show(phase, scene.transcript, activity=max(0, scene.waited - 1))
         asked = time.monotonic()
-        try:
+        with self._clean():
+            if self._moves.empty():  # else the person has left in the meantime
+                self._show(phase, scene.transcript, activity=max(0, scene.waited - 1))
             move = self._next(min(asked + self._user.turn_timeout, self._ends))
-        except BaseException as error:
-            if not isinstance(error, Exception):
-                self.close()  # Ctrl-C: the episode cannot go on, so nothing of it stays behind
-            raise
         self._seconds.append(time.monotonic() - asked)
         if isinstance(move.act, Leave):
             raise Abandoned("The person left the conversation.")
         return move.act
+
+    @contextmanager
+    def _clean(self) -> Iterator[None]:
+        """After Ctrl-C the episode cannot go on, so nothing of it stays behind."""
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            self.close()
+            raise
 
     def _next(self, until: float) -> Move:
         while (left := until - time.monotonic()) > 0:
