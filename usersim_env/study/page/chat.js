@@ -23,6 +23,10 @@ export class Chat {
     this.log = byId("log");
     this.box = byId("box");
     this.box.value = memory.read("draft") ?? "";
+    this.atEnd = true;
+    this.log.addEventListener("scroll", () => (this.atEnd = below(this.log) < 40));
+    // The box grows, the window shrinks (keyboard, turned phone): who read the newest message goes on reading it.
+    new ResizeObserver(() => this.atEnd && (this.log.scrollTop = this.log.scrollHeight)).observe(this.log);
     this.box.addEventListener("input", () => this.changed());
     this.box.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.key(event));
     byId("composer").addEventListener("submit", (/** @type {Event} */ event) => {
@@ -53,14 +57,16 @@ export class Chat {
     const said = now.slice(same).filter(({ role }) => role === "agent");
     if (aloud && said.length) byId("announcement").textContent = said.map(({ text }) => `Agent: ${text}`).join("\n");
     this.messages = now;
-    if (same < now.length) this.scroll();
+    if (same < now.length) this.scroll(this.log.lastElementChild);
     byId("hint").hidden = !byId("hint-text").textContent || now.some(({ role }) => role === "user");
     return true;
   }
 
-  /** Brings the newest message into view: its end, or its beginning if it is longer than the window. */
-  scroll() {
-    const last = this.log.lastElementChild;
+  /**
+   * Brings the newest message into view: its end, or its beginning if it is longer than the window.
+   * @param {any} last
+   */
+  scroll(last) {
     const room = Math.min(this.log.clientHeight, window.innerHeight);
     last.scrollIntoView({ block: last.offsetHeight > room ? "start" : "nearest" });
   }
@@ -133,6 +139,14 @@ function line({ role, text }) {
   words.dir = "auto";
   element.append(make("span", "who", NAMES[role]), words);
   return element;
+}
+
+/**
+ * Height in px of what is below the visible part.
+ * @param {HTMLElement} element
+ */
+function below(element) {
+  return element.scrollHeight - element.scrollTop - element.clientHeight;
 }
 
 /**

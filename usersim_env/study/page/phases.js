@@ -7,7 +7,9 @@ import { byId } from "./elements.js";
 
 const SECTION = { welcome: "welcome", agent: "chat", you: "chat", survey: "survey", done: "ending", closed: "ending" };
 const STEPS = ["conversation", "survey", "done"];
+/** @type {Partial<Record<Phase, number>>} */
 const STEP = { agent: 0, you: 0, survey: 1, done: 2 };
+/** @type {Partial<Record<Phase, string>>} */
 const PREFIX = { you: "Your turn – ", survey: "Survey – ", done: "Done – " };
 const WIDE = window.matchMedia("(min-width: 56rem)");
 

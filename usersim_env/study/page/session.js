@@ -12,6 +12,7 @@ import { makeRoom, showPhase } from "./phases.js";
 import { Survey } from "./survey.js";
 
 const LOST = "Connection lost. Trying again; nothing that you wrote is gone.";
+/** @type {Record<number, string>} */
 const CLOSED = {
   1008: "The study has closed this connection.",
   4000: "This conversation is open in too many tabs. Close the others, then go on here.",
