@@ -7,7 +7,6 @@ from collections import Counter
 
 import pytest
 
-from tests.study.people import ANSWERS
 from usersim_env.messages import Message
 from usersim_env.study.assignment import next_place
 from usersim_env.study.effort_checks import effort_flags
@@ -63,4 +62,3 @@ def test_flags(texts: list[str], labels: int, seconds: float, flags: tuple[str, 
 
 def test_no_survey_is_no_same_answers() -> None:
     assert effort_flags([], "", None, 100) == ("one_turn", "few_words")
-    assert Survey(ANSWERS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from tests.study.people import TOKEN, Person, served
 from usersim_env import read_traces
 from usersim_env.baselines import make_agent
 from usersim_env.errors import UsageError
-from usersim_env.gap.usi.sessions import task_key
 from usersim_env.rescore import rescore
 from usersim_env.study import database
 from usersim_env.study.agents import agent_side
@@ -432,5 +430,5 @@ def test_the_number_of_the_batch_is_what_the_index_reads(settings: Settings) -> 
     export_study(settings().folder, settings().folder / "x.jsonl")
     traces = read_traces(settings().folder / "x.jsonl")
     assert [t.user.notes["batch"] for t in traces] == [1, 2]
-    assert len({t.id for t in traces}) == 2 and task_key(traces[0].task_id)
-    assert json.dumps([t.user.notes["participant"] for t in traces])
+    assert len({t.id for t in traces}) == 2
+    assert len({t.user.notes["participant"] for t in traces}) == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import pickle
 import signal
 import socket
@@ -22,7 +21,7 @@ import pytest
 
 from tests.study.people import Person, request
 from usersim_env import TauEnv
-from usersim_env.errors import InstallError, UnknownName, UsageError
+from usersim_env.errors import UnknownName, UsageError
 from usersim_env.users.browser import BrowserUser
 from usersim_env.users.terminal import TerminalUser
 
@@ -262,4 +261,3 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     with gym.make("TauMock-human-v0", disable_env_checker=True) as env:
         _, info = env.reset(seed=0)
         assert "Type: pip install 'usersim_env[study]'" in info["failure"].message
-    assert InstallError and os.name

@@ -14,8 +14,9 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from usersim_env.errors import UserSideError
+from usersim_env.study.addresses import Found, NotFound
 from usersim_env.study.limits import MAX_FRAME
-from usersim_env.study.web import Found, NotFound, SecurityHeaders, person_routes
+from usersim_env.study.web import SecurityHeaders, person_routes
 
 T = TypeVar("T")
 _START = 20.0  # seconds; a loop that is not up by then will not come up

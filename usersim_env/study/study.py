@@ -17,6 +17,7 @@ from typing import Any
 from usersim_env.domains import get_task
 from usersim_env.errors import UsersimError
 from usersim_env.study import database
+from usersim_env.study.addresses import Found, NotFound
 from usersim_env.study.agents import AgentSide
 from usersim_env.study.assignment import next_place
 from usersim_env.study.records import Person, Sitting, forgotten
@@ -24,7 +25,6 @@ from usersim_env.study.session import Brief, PersonSession
 from usersim_env.study.settings import StudySettings
 from usersim_env.study.sitting import Desk, LiveSitting, ended
 from usersim_env.study.store import Store
-from usersim_env.study.web import Found, NotFound
 from usersim_env.study.wire import Move, Refused
 from usersim_env.study.words import consent_html, consent_version, rules_html
 

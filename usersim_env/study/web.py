@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
-from typing import Protocol
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection, Request
@@ -14,7 +13,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from usersim_env.study.session import PersonSession
+from usersim_env.study.addresses import Find, NotFound
 from usersim_env.study.sockets import PageSocket
 
 log = logging.getLogger(__name__)
@@ -40,32 +39,6 @@ HEADERS = {
     "cache-control": "no-store",
 }
 """On every answer: no script but ours, no request to anybody else, the address in no referrer and no cache."""
-
-
-class Found(Protocol):
-    """A session by its address."""
-
-    session: PersonSession
-
-    def seen(self) -> None:
-        """The person has just been there."""
-
-
-class NotFound(Exception):
-    """No session at an address: ``gone`` when there was one.
-
-    Args:
-        text: one sentence for the person.
-        gone: whether the address was valid once.
-    """
-
-    def __init__(self, text: str, gone: bool = False) -> None:
-        super().__init__(text)
-        self.text, self.status = text, 410 if gone else 404
-
-
-Find = Callable[[str], Found]
-"""The session at a token; raises `NotFound`."""
 
 
 def person_routes(find: Find, origins: Collection[str]) -> list[BaseRoute]:
