@@ -104,7 +104,7 @@ def test_two_tabs_do_not_fork() -> None:
         owner.moves.append(move)
         owner.session.show("agent", (*ASKED, Message("user", "first")))
 
-    async def both() -> list[Any]:
+    async def both() -> tuple[object, object]:
         session = PersonSession(Brief(""), take)
         session.show("you", ASKED)
         owner.session = session
