@@ -72,7 +72,7 @@ class Participant(Person):
                 status, content, _ = await asyncio.to_thread(request, f"{self.origin}/join", body, origin=self.origin)
             except (OSError, http.client.HTTPException):  # urllib's own errors are of the first kind
                 self.measured.counts["joins sent again"] += 1
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.3)
                 continue
             assert status == 200, content
             if self.address and self.address != content["address"]:
@@ -90,7 +90,7 @@ class Participant(Person):
             except _DOWN:
                 self._socket = None
                 self.measured.counts["connections lost"] += 1
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.3)
 
     async def read(self) -> dict[str, Any]:
         frame = await super().read()

@@ -47,7 +47,7 @@ class ServerProcess:
         while (found := _ADDRESS.search(self.words())) is None:
             assert self._process.poll() is None, f"the server has ended: {self.words()[-2000:]}"
             assert time.monotonic() < deadline, f"the server does not answer after {seconds:g} s"
-            time.sleep(0.01)
+            time.sleep(0.02)
         self.origin, self._port = found[1], found[2]
 
     def words(self) -> str:
