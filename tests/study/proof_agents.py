@@ -1,4 +1,4 @@
-"""Agents for the proofs, functions of the transcript: each answer names the words that it answers, and the time taken."""
+"""Agents for the proofs: functions of the transcript, whose answers repeat the words that they answer."""
 
 from __future__ import annotations
 

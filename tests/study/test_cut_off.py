@@ -44,8 +44,7 @@ def test_a_move_that_is_being_stored_when_its_page_is_closed_is_taken_once(
             for tab in tabs:
                 await tab.open()
             with pytest.raises(ConnectionClosed):  # it was the oldest of too many
-                while True:
-                    await person.read()
+                await person.until("nothing")
             await tabs[-1].send(move)  # the page does not know whether it has arrived, and sends it again
             while (frame := await tabs[-1].read())["type"] == "state":
                 pass

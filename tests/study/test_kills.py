@@ -101,7 +101,8 @@ def killed_study(tmp_path: Path, kills: int, people: int, turns: int, agent: str
     words = ("--domain", domain, "--per-task", per_task, "--agent", agent, "--provider", "nobody else")
     killing = Killing(ServerProcess(tmp_path / "study", "--participants-from", "prolific", *words), seed=kills)
     try:
-        asyncio.run(killing.run(kills, people, turns, longest=1.0))
+        everything = killing.run(kills, people, turns, longest=1.0)
+        asyncio.run(asyncio.wait_for(everything, 60 + 30 * kills))  # a conversation that stands still is a loss too
         killing.server.memory()
         export_study(killing.server.folder, tmp_path / "people.jsonl")
     finally:
