@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 from usersim_env.study.export import study_lines
 from usersim_env.study.limits import Buckets
 from usersim_env.study.overview import conversation, overview
+from usersim_env.study.store import kept_secret
 from usersim_env.study.study import Study
 from usersim_env.study.web import peer, static
 
@@ -25,11 +26,7 @@ _Handler = Callable[[Request], Awaitable[Response]]
 
 def admin_token(folder: Path) -> str:
     """The token of a study, made once and kept in a file for its owner's eyes only."""
-    path = folder / FILE
-    if not path.exists():
-        path.touch(0o600)
-        path.write_text(secrets.token_urlsafe(32), encoding="ascii")
-    return path.read_text(encoding="ascii").strip()
+    return kept_secret(folder / FILE, secrets.token_urlsafe(32).encode()).decode("ascii").strip()
 
 
 def admin_routes(study: Study, token: str) -> list[BaseRoute]:

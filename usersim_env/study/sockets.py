@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from usersim_env.study.limits import BAD_FRAMES, MAX_TABS, Bucket
 from usersim_env.study.session import PersonSession
@@ -61,8 +61,10 @@ class PageSocket:
             self._session.part(self)
             for task in (writer, reader):
                 task.cancel()
-            # What a broken connection raised in either is no news: the page reconnects.
-            await asyncio.gather(writer, reader, return_exceptions=True)
+            for outcome in await asyncio.gather(writer, reader, return_exceptions=True):
+                # What a broken connection raises is no news: the page reconnects.
+                if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect | RuntimeError):
+                    log.error("a page was cut off by a fault of ours", exc_info=outcome)
 
     async def _write(self) -> None:
         await self._socket.send_json(self._session.hello())
@@ -104,7 +106,8 @@ class PageSocket:
             if text is None:
                 raise Refused("bad_frame", "Frames are text.")
             move = read_move(text, self._session.brief.max_chars)
-            await self._session.move(move)
+            # A page that goes away meanwhile breaks nothing off: half of a move would be in the store, not here.
+            await asyncio.shield(self._session.move(move))
         except Refused as refused:
             return refused.frame(), refused.code in ("bad_frame", "slow_down")
         return {"type": "ack", "id": move.id}, False

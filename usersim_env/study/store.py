@@ -54,7 +54,8 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(folder / "lock")
         try:
-            self.secret = _secret(folder / "secret")
+            # The key of addresses and pseudonyms; without it nobody is recognised.
+            self.secret = kept_secret(folder / "secret", secrets.token_bytes(32))
             self.connection = database.connect(folder)
             self._check(kept, str(folder))
         except BaseException:
@@ -189,12 +190,12 @@ def _locked(path: Path) -> int:
     return descriptor
 
 
-def _secret(path: Path) -> bytes:
-    """The key of addresses and pseudonyms: made once, for the owner's eyes only. Without it nobody is recognised."""
+def kept_secret(path: Path, new: bytes) -> bytes:
+    """What a file for the owner's eyes only holds; made once, whole or not at all, whenever the server is killed."""
     if not path.exists():
         made = path.with_suffix(".new")
         with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(32))
+            file.write(new)
             file.flush()
             os.fsync(file.fileno())
         made.replace(path)

@@ -34,6 +34,7 @@ PROLIFIC = ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")
 """What Prolific puts into the address."""
 
 _LONGEST_ID = 100  # characters
+_NOT_SAVED = "This could not be saved. Please try again in a minute."
 
 
 class CannotJoin(UsersimError):
@@ -100,6 +101,8 @@ class Study:
         if isinstance(found, Sitting):
             if (begun := self._begun.get(found.id)) is not None:
                 await asyncio.shield(begun)
+                if found.id not in self.records:
+                    raise CannotJoin(_NOT_SAVED)
             return self.token(found.id)
         person, record = found
         # The place is taken before anything is waited for, so nobody else can get it.
@@ -110,7 +113,7 @@ class Study:
         except (sqlite3.Error, OSError) as error:
             del self.records[record.id]
             log.error("a person could not join: %s", error)
-            raise CannotJoin("This could not be saved. Please try again in a minute.") from None
+            raise CannotJoin(_NOT_SAVED) from None
         finally:
             begun.set_result(None)
             del self._begun[record.id]
