@@ -1,6 +1,7 @@
 """`reinforce`: a softmax policy over dialogue moves, learned by REINFORCE with a baseline, and its gap while it learns.
 
-Read from top to bottom: the policy, the dialogue that it steers, the training loop, the command. It is trained on
+Read from top to bottom: the gradient, the training loop, the gap, the command; what the moves say and do is in
+`dialogue_moves`. It is trained on
 retail's `train` tasks with the `cooperative` agenda user; a `GapMonitor` plays it throughout on held-out `test` tasks
 with that user and with `humanlike`. Both are rule-based and **synthetic**: what comes out illustrates how a gap opens
 and is measured, with a planted mechanism, and says nothing about people.
@@ -16,49 +17,28 @@ Machine Learning 8 (1992); the baseline of an episode is the mean return of the 
 from __future__ import annotations
 
 import argparse
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
 
-from usersim_env.agent import Observation
-from usersim_env.baselines import clerk_text as say
-from usersim_env.baselines.clerk import MAX_LOOKUPS, Clerk, ClerkSession, Dialogue
-from usersim_env.baselines.clerk_reading import has_told, lookups, read_answer, states_wish
-from usersim_env.baselines.clerk_slips import slip
-from usersim_env.domains import Task, get_domain, get_task
+from usersim_env.baselines.dialogue_moves import FEATURES, MOVES, Array, Learner, Step, probabilities
+from usersim_env.domains import get_domain
 from usersim_env.errors import UsageError
 from usersim_env.gap import GapMonitor, GapResult, GapSettings, Look, MonitorSettings, compare
+from usersim_env.gap.wording import gap_cell
 from usersim_env.groups import drop_invalid
-from usersim_env.messages import ToolCall
 from usersim_env.registration import env_id
 from usersim_env.rollout import RolloutSettings, agent_seed, rollout
 from usersim_env.users.agenda import AgendaUser
 from usersim_env.users.agenda.persona import Persona, persona_of
 from usersim_env.wrappers import FeedbackReward, SwapUser
+from usersim_env.wrappers.base import tau_env
 
-Array = NDArray[np.float64]
-
-# The policy: which move, given the state of the dialogue -------------------------------------------------------------
-
-MOVES = ("greet", "identify", "ask", "propose", "confirm", "perform", "explain", "hand_over")
-FEATURES = (
-    *("always", "greeted", "found", "lookup_at_hand", "identity_questions", "wish_stated", "call_left", "missing"),
-    *("asked", "proposed", "yes", "no", "unclear", "to_report", "output_left", "something_done", "closing_asked", "turns"),
-)
-
-
-class Step(NamedTuple):
-    """One decision: the features, which moves were possible, and the index of the one made."""
-
-    features: Array
-    possible: NDArray[np.bool_]
-    move: int
+# The gradient --------------------------------------------------------------------------------------------------------
 
 
 class Episode(NamedTuple):
@@ -66,13 +46,6 @@ class Episode(NamedTuple):
 
     reward: float | None
     steps: tuple[Step, ...]
-
-
-def probabilities(weights: Array, features: Array, possible: NDArray[np.bool_]) -> Array:
-    """Softmax of ``weights @ features`` over the possible moves; 0 for the others."""
-    logits = np.where(possible, weights @ features, -np.inf)
-    exponentials: Array = np.exp(logits - logits.max())
-    return exponentials / exponentials.sum()
 
 
 def score(weights: Array, step: Step) -> Array:
@@ -97,188 +70,6 @@ def gradient(weights: Array, batch: Sequence[Episode]) -> Array:
     return found
 
 
-# The dialogue: what each move says and does --------------------------------------------------------------------------
-
-MISREAD = 0.3
-"""Chance per call that the desk has an argument of it wrong, until it asks or is corrected. Planted: an assumption."""
-
-
-@dataclass(frozen=True, eq=False)
-class Learner:
-    """Privileged: looks the expected calls up; the weights decide what to say and do about them.
-
-    Args:
-        weights: moves × features.
-    """
-
-    name: ClassVar[str] = "reinforce"
-    privileged: ClassVar[bool] = True
-
-    weights: Array
-
-    def begin(self, info: Mapping[str, Any], seed: int) -> Desk:
-        """Starts one episode of ``info["task_id"]``.
-
-        Raises:
-            UnknownName: no such task.
-            UsageError: a domain that the clerk was not taught.
-        """
-        Clerk().begin(info, seed)  # says what is wrong with the task
-        return Desk(self, get_task(info["task_id"]), seed)
-
-    def describe(self) -> dict[str, Any]:
-        """A digest of the weights."""
-        return {"weights": hashlib.sha256(self.weights.tobytes()).hexdigest()[:12], "misread": MISREAD}
-
-
-class Desk(ClerkSession):
-    """One episode: the clerk's texts and look-ups, in the order that the policy draws."""
-
-    def __init__(self, learner: Learner, task: Task, seed: int) -> None:
-        super().__init__(Clerk(), task, seed)
-        domain = get_domain(task.domain)
-        self.steps: list[Step] = []
-        self._weights = learner.weights
-        self._left = [c for c in task.expected_calls if domain.written is None or c.name in domain.written]
-        self._outputs = list(task.required_outputs)
-        self._tried: list[ToolCall] = []
-        self._offered: ToolCall | None = None
-        self._answer = ""
-        self._state = dict.fromkeys(FEATURES, 0.0) | {"always": 1.0}
-
-    def _serve(self) -> Dialogue[None]:
-        moves = {name: getattr(self, f"_do_{name}") for name in MOVES}
-        while True:
-            features = self._features()
-            possible = self._possible()
-            chances = probabilities(self._weights, features, possible)
-            move = min(int(np.searchsorted(np.cumsum(chances), self._rng.random())), len(MOVES) - 1)
-            self.steps.append(Step(features, possible, move))
-            yield from moves[MOVES[move]]()
-
-    def _features(self) -> Array:
-        state, found = self._state, self._state["found"]
-        state["lookup_at_hand"] = float(not found and bool(self._untried()))
-        state["wish_stated"] = float(states_wish(self._heard))
-        state["call_left"] = float(found and bool(self._left))
-        state["missing"] = len(self._missing()) / 2 if state["call_left"] else 0.0
-        state["to_report"] = float(bool(self._notes))
-        state["output_left"] = float(found and bool(self._outputs))
-        state["turns"] = len(self._heard) / 10
-        for answer in ("yes", "no", "unclear"):
-            state[answer] = float(self._answer == answer)
-        return np.array(list(state.values()))
-
-    def _possible(self) -> NDArray[np.bool_]:
-        state = self._state
-        found, call = bool(state["found"]), bool(state["call_left"])
-        able = (not state["greeted"], not found, True, call, call and bool(state["proposed"]), call, found, True)
-        return np.array(able)
-
-    def _untried(self) -> list[ToolCall]:
-        return [call for call in lookups(self._task.domain, self._heard) if call not in self._tried][:MAX_LOOKUPS]
-
-    def _missing(self) -> list[str]:
-        """Details of the next call that were neither told nor asked for."""
-        needed = say.needs(self._left[0])
-        return [kind for kind in needed if kind not in self._asked and not has_told(kind, self._heard)]
-
-    def _offer(self) -> ToolCall:
-        """The next call as the desk has it now; what it has misread it keeps until it is put right."""
-        if self._offered is None:
-            self._offered = call = self._left[0]
-            if self._draw(MISREAD):
-                schema = get_domain(self._task.domain).tools[call.name].schema["function"]["parameters"]["properties"]
-                self._offered = slip(call, schema, self._records, self._rng)
-        return self._offered
-
-    def _next(self) -> None:
-        self._left.pop(0)
-        self._offered, self._answer = None, ""
-        self._state |= {"proposed": 0.0, "asked": 0.0}
-
-    # -- the moves ---------------------------------------------------------------------------------------------------
-
-    def _do_greet(self) -> Dialogue[None]:
-        self._state["greeted"] = 1.0
-        self._notes.insert(0, say.GREETING)
-        yield from self._say(say.ASK_WISH)
-
-    def _do_identify(self) -> Dialogue[None]:
-        """Looks up what was said; asks if that finds nobody."""
-        new = self._untried()
-        for call in new:
-            self._tried.append(call)
-            content = yield from self._call(call)
-            if not content.startswith("Error"):
-                self._found(call, content)
-                self._state["found"] = 1.0
-                yield from self._read_profile()
-                return
-        self._state["identity_questions"] += 1
-        question = say.NOT_FOUND if self._tried else say.ASK_IDENTITY
-        identity = say.IDENTITY if new or not self._tried else say.OTHER_IDENTITY
-        yield from self._say(question.format(identity=identity[self._task.domain]))
-
-    def _do_ask(self) -> Dialogue[None]:
-        """The wish, the details of the next call (the same again if none is missing), or whether there is more."""
-        kinds = say.needs(self._left[0]) if self._state["call_left"] else []
-        if not self._state["wish_stated"]:
-            yield from self._say(say.ASK_WISH)
-        elif kinds:
-            missing = self._missing() or kinds
-            self._asked |= set(missing)
-            self._offered, self._state["asked"] = self._left[0], 1.0
-            yield from self._say(say.ask_for(missing))
-        elif self._state["found"]:
-            self._state["closing_asked"] = 1.0
-            yield from self._say(say.ANYTHING_ELSE)
-        else:
-            yield from self._say(say.ASK_WISH_AGAIN)
-
-    def _do_propose(self) -> Dialogue[None]:
-        if not (yield from self._ready()):
-            return
-        offered = self._offer()
-        self._state["proposed"] = 1.0
-        self._notes.append(f"I would {say.propose(offered, self._records)}.")
-        self._hear(offered, (yield from self._say(say.CONFIRM)))
-
-    def _do_confirm(self) -> Dialogue[None]:
-        self._hear(self._offer(), (yield from self._say(say.UNCLEAR)))
-
-    def _hear(self, offered: ToolCall, text: str) -> None:
-        self._answer = read_answer(text)
-        if self._answer == "no" and offered != self._left[0]:  # the customer noticed: now it is known
-            self._offered = self._left[0]
-            self._notes.append(say.CORRECTED)
-
-    def _do_perform(self) -> Dialogue[None]:
-        """Performs the next call, whatever was answered."""
-        if (yield from self._ready()):
-            yield from self._perform(self._offer(), unasked=self._answer != "yes")
-            self._state["something_done"] = 1.0
-            self._next()
-
-    def _ready(self) -> Dialogue[bool]:
-        """Reads what the next call is about; one on somebody else's account is refused and left."""
-        yield from self._read(self._left[0])
-        if theirs := self._is_theirs(self._left[0]):
-            return theirs
-        self._notes.append(say.NOT_YOURS)
-        self._next()
-        return False
-
-    def _do_explain(self) -> Dialogue[None]:
-        """What the customer asked to know; the policy's limits if there is no such thing (any more)."""
-        outputs, self._outputs = self._outputs, []
-        yield from self._say(say.INFORM.format(outputs="; ".join(outputs)) if outputs else say.NOTHING_MORE)
-
-    def _do_hand_over(self) -> Dialogue[None]:
-        (terminal,) = get_domain(self._task.domain).terminal
-        yield from self._call(ToolCall(terminal, {"summary": "The customer was handed over."}))
-
-
 # Training ------------------------------------------------------------------------------------------------------------
 
 RULE = {"rule": 1.0}
@@ -286,10 +77,25 @@ MIXED = {"rule": 1.0, "survey.mean": 1.0}
 """What is trained on without and with the survey; the weights are equal, and were not tuned."""
 
 HARD = Persona(
-    **{"patience": 1.0, "disclosure": 0.0, "verbosity": 0.0, "polite_share": 0.0, "short_share": 0.5},
-    **{"uncertain_share": 0.5, "pivot_share": 0.5, "typos": 0.5, "slips": 0.5, "hedging": 1.0, "attention": 0.0},
-    **{"persistence": 0, "leaving": 1.0, "annoyed_by_repeats": 2.0, "annoyed_by_errors": 2.0},
-    **{"annoyed_by_waiting": 0.5, "leniency": -1.0, "human_like": 0.0, "max_turns": 10},
+    patience=1.0,
+    disclosure=0.0,
+    verbosity=0.0,
+    polite_share=0.0,
+    short_share=0.5,
+    uncertain_share=0.5,
+    pivot_share=0.5,
+    typos=0.5,
+    slips=0.5,
+    hedging=1.0,
+    attention=0.0,
+    persistence=0,
+    leaving=1.0,
+    annoyed_by_repeats=2.0,
+    annoyed_by_errors=2.0,
+    annoyed_by_waiting=0.5,
+    leniency=-1.0,
+    human_like=0.0,
+    max_turns=10,
 )
 """A customer whom hardly anybody could serve: the far end of what strangers are drawn from. Round numbers, assumed."""
 
@@ -303,7 +109,7 @@ def strangers(near: Persona | str, seed: int, count: int = 8) -> list[AgendaUser
     start = asdict(persona_of(near))
     found = []
     for _ in range(count):
-        numbers = {name: a + rng.random() * (getattr(HARD, name) - a) for name, a in start.items()}
+        numbers: dict[str, Any] = {name: a + rng.random() * (getattr(HARD, name) - a) for name, a in start.items()}
         found.append(AgendaUser(Persona(**numbers)))
     return found
 
@@ -324,10 +130,10 @@ class Training:
     seed: int = 0
     survey: bool = False
     mixture: bool = False
-    episodes: int = 1600
+    episodes: int = 1200
     batch: int = 16
     rate: float = 1.0
-    looks: int = 4
+    looks: int = 3
     domain: str = "retail"
     persona: Persona | str = "cooperative"
     reference: Persona | str = "humanlike"
@@ -341,8 +147,11 @@ class Training:
 
     def make(self, persona: Persona | str, split: str = "test") -> gym.Env[Any, Any]:
         """An env of the run, not wrapped."""
-        keywords = {"user": AgendaUser(persona), "split": split, "max_steps": self.max_steps}
-        return gym.make(env_id(self.domain), disable_env_checker=True, **keywords)
+        return gym.make(env_id(self.domain), disable_env_checker=True, split=split, **self.keywords(persona))
+
+    def keywords(self, persona: Persona | str) -> dict[str, Any]:
+        """What `gym.make` gets for a user side of the run."""
+        return {"user": AgendaUser(persona), "max_steps": self.max_steps}
 
     def make_training(self) -> gym.Env[Any, Any]:
         """The env that is trained in, with the remedies."""
@@ -377,3 +186,84 @@ def train(training: Training) -> Iterator[tuple[int, Learner, float | None]]:
         returns = [episode.reward for episode in batch if episode.reward is not None]
         yield start + len(batch), Learner(weights), float(np.mean(returns)) if returns else None
     env.close()
+
+
+# The gap while it learns ---------------------------------------------------------------------------------------------
+
+
+class Run(NamedTuple):
+    """What came of one run: the looks throughout, and all signals of fresh episodes with the last policy."""
+
+    looks: tuple[Look, ...]
+    final: GapResult
+    replay: tuple[Look, ...]
+
+
+def run(training: Training, traces: Sequence[str] = (), watcher: Callable[[Look], object] | None = None) -> Run:
+    """Trains and watches.
+
+    Args:
+        training: what is trained.
+        traces: files of recordings; a second monitor plays the policy against them. They are evaluated with only.
+        watcher: is shown every look as it is made.
+    """
+    tasks = training.tasks or [task.id for task in get_domain(training.domain).tasks("test")]
+    sim, reference = partial(training.make, training.persona), partial(training.make, training.reference)
+    settings = MonitorSettings(
+        training.episodes // training.looks, episodes=1, start_episodes=2, looks=training.looks, seed=training.seed
+    )
+    monitors = [GapMonitor(sim, reference, tasks, settings)]
+    if traces:
+        keywords: dict[str, Any] = {
+            "traces": list(traces),
+            "purpose": "evaluation",
+            "split": "test",
+            "max_steps": training.max_steps,
+        }
+        replay = partial(gym.make, env_id(training.domain, "replay"), disable_env_checker=True, **keywords)
+        monitors.append(GapMonitor(sim, replay, tau_env(replay(), "run").task_ids, settings))
+    for done, learner, _ in train(training):
+        for monitor in monitors:
+            look = monitor.maybe_look(done, learner)
+            if look is not None and watcher is not None:
+                watcher(look)
+    fresh = RolloutSettings(tasks, [training.seed + 1_000_000], progress=False)
+    played = [
+        rollout(learner, env_id(training.domain), replace(fresh, keywords=training.keywords(persona))).traces
+        for persona in (training.persona, training.reference)
+    ]
+    final = compare(played[0], played[1], GapSettings(replicates=1000))
+    return Run(monitors[0].looks, final, monitors[1].looks if traces else ())
+
+
+def told(look: Look) -> str:
+    """One line on a look."""
+    if look.success is None or look.gap is None:
+        return f"{look.step:>6} episodes: fewer than two tasks are scored on both sides"
+    sim, other = look.success
+    gap = f"gap {look.gap.estimate:+.3f} [{look.gap.low:+.3f}, {look.gap.high:+.3f}]"
+    alarm = "  |gap| has grown" if look.alarm else ""
+    return f"{look.step:>6} episodes: {sim:.3f} {look.sim.label}, {other:.3f} {look.reference.label}, {gap}{alarm}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """``python -m usersim_env.baselines.reinforce``."""
+    parser = argparse.ArgumentParser(prog="reinforce", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--survey", action="store_true", help="mix survey signals into the reward")
+    parser.add_argument("--mixture", action="store_true", help="let strangers sit in the user's seat half of the time")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--episodes", type=int, default=Training.episodes, metavar="N", help="to train on")
+    parser.add_argument("--traces", nargs="+", default=(), metavar="FILE", help="recordings to evaluate with as well")
+    given = parser.parse_args(arguments)
+    training = Training(given.seed, given.survey, given.mixture, given.episodes)
+    print("Both user sides are synthetic: an illustration with a planted mechanism. The agent is privileged.")
+    found = run(training, given.traces, lambda look: print(told(look), flush=True))
+    start, end = found.looks[0].success, found.looks[-1].success
+    if start is not None and end is not None:
+        print(f"learned: {end[0] - start[0]:+.3f} simulated; of it with the reference: {end[1] - start[1]:+.3f}")
+    for row in found.final.gaps:
+        print(f"{row.signal:34} {row.sim:.3f} → {row.reference:.3f}  gap {gap_cell(row.gap)}")
+
+
+if __name__ == "__main__":
+    main()
