@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import queue
+import sys
 import time
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +24,12 @@ from usersim_env.users.base import User, UserSession
 
 HINT = "Tell the agent in your own words what you want. You may start with a greeting."
 _GLANCE = 0.5  # seconds between two looks whether Ctrl-C was pressed, where a wait cannot be interrupted
+
+
+def open_page(address: str) -> None:
+    """Opens an address in the person's browser, where there is a screen for it."""
+    if sys.platform != "linux" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
+        webbrowser.open(address)  # without a screen it might start a text browser in the terminal of the env
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class BrowserUser(User):
     turn_timeout: float = 900.0
     session_timeout: float = 3600.0
     announce: Callable[[str], object] = print
-    open: Callable[[str], object] | None = webbrowser.open
+    open: Callable[[str], object] | None = open_page
     port: int = 0
     terms: Terms = NOT_ASKED
 
