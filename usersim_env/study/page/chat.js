@@ -121,11 +121,11 @@ export class Chat {
   }
 
   submit() {
+    this.box.focus();
     if (this.box.readOnly) return;
     if (this.phase !== "you") this.complain("It is the agent's turn. Your text stays in the box.");
     else if (!this.text) this.complain("Please write a message first.");
     else if (lengthOf(this.text) <= this.most) this.say(this.text);
-    this.box.focus();
   }
 }
 
