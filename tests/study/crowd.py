@@ -86,7 +86,7 @@ class Participant(Person):
                 return await ask()
             except _DOWN:
                 self._socket = None
-                self.measured.counts["connections lost"] += 1
+                self.measured.counts["connections lost or refused"] += 1
                 await asyncio.sleep(0.3)
 
     async def read(self) -> dict[str, Any]:
