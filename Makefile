@@ -9,10 +9,10 @@ STAMP := $(VENV)/.complete
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test lint equivalence statistics bench clean
+.PHONY: help setup browser demo test lint equivalence statistics bench study-proofs clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## make .venv with the package and its pinned dependencies (does nothing if up to date)
 
@@ -62,6 +62,9 @@ statistics: setup  ## coverage of the intervals, error rates of the tests and of
 
 bench: setup  ## time the engine beside the upstream one
 	@$(BIN)/usersim-env bench
+
+study-proofs: setup  ## 200 people at once, and 100 kills, on the study server (ten minutes on a quiet machine)
+	@$(BIN)/python -m pytest -q -s -m slow tests/study $(PYTEST_ARGS)
 
 clean:  ## remove .venv, caches and build output; runs/ stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -86,7 +86,7 @@ class Participant(Person):
                 return await ask()
             except _DOWN:
                 self._socket = None
-                self.measured.counts["connections lost"] += 1
+                self.measured.counts["connections lost or refused"] += 1
                 await asyncio.sleep(0.3)
 
     async def read(self) -> dict[str, Any]:
@@ -149,6 +149,12 @@ class Participant(Person):
             turns: of this person, where the agent does not end the conversation before.
             think: seconds before each move.
         """
+        try:
+            await self._take_part(turns, think)
+        finally:
+            await self.close()
+
+    async def _take_part(self, turns: int, think: Callable[[], float]) -> None:
         await self.join()
         await self.await_phase("you", "survey")
         while self.phase == "you" and len(self.said) < turns:
@@ -162,7 +168,6 @@ class Participant(Person):
         await self.insist("survey", answers=ANSWERS)
         await self.await_phase("done")
         self.code = self.state["ending"]["code"]
-        await self.close()
 
     def text(self, number: int) -> str:
         """Words of a turn: nobody else's, and none said twice. The first tells who they are, as the task has it."""

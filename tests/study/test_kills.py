@@ -112,7 +112,7 @@ def killed_study(tmp_path: Path, kills: int, people: int, turns: int, agent: str
     assert stored_twice(killing.server.folder, traces) == []
     again = rescore([tmp_path / "people.jsonl"])
     assert (again.agree, again.disagree) == (len(traces), ())
-    assert killing.measured.counts["connections lost"] > 0
+    assert killing.measured.counts["connections lost or refused"] > 0
     return killing
 
 

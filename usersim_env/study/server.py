@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import signal
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +20,7 @@ from usersim_env.errors import UsageError
 from usersim_env.study.admin import admin_routes, admin_token
 from usersim_env.study.agents import agent_side
 from usersim_env.study.limits import MAX_BODY, Buckets
-from usersim_env.study.local import uvicorn_config
+from usersim_env.study.local import listen, uvicorn_config
 from usersim_env.study.settings import ServerSettings, StudySettings
 from usersim_env.study.study import CannotJoin, Study
 from usersim_env.study.web import SecurityHeaders, peer, person_routes, same_origin, static
@@ -46,7 +45,7 @@ def serve(settings: StudySettings, agent: object, server: ServerSettings, say: C
 
 async def _serve(study: Study, server: ServerSettings, say: Callable[[str], object]) -> None:
     try:
-        listening = socket.create_server((server.host, server.port))
+        listening = listen(server.host, server.port)
     except OSError as error:
         study.close()
         raise UsageError(f"Cannot listen at {server.host}:{server.port}: {error.strerror}. Is it in use?") from None
