@@ -77,7 +77,6 @@ class Study:
         """Lets everybody go and the folder too; everything is stored already."""
         for live in self.live.values():
             live.leave()
-        self.agent.close()
         self.store.close()
 
     # -- taking part -----------------------------------------------------------------------------------------------
