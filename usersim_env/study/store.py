@@ -51,10 +51,11 @@ class Store:
 
     def __init__(self, settings: StudySettings, kept: dict[str, Any]) -> None:
         folder = settings.folder
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what people said is for nobody else on this machine
         self._lock = _locked(folder / "lock")
         try:
-            self.secret = _secret(folder / "secret")
+            # The key of addresses and pseudonyms; without it nobody is recognised.
+            self.secret = kept_secret(folder / "secret", lambda: secrets.token_bytes(32))
             self.connection = database.connect(folder)
             self._check(kept, str(folder))
         except BaseException:
@@ -189,12 +190,12 @@ def _locked(path: Path) -> int:
     return descriptor
 
 
-def _secret(path: Path) -> bytes:
-    """The key of addresses and pseudonyms: made once, for the owner's eyes only. Without it nobody is recognised."""
+def kept_secret(path: Path, make: Callable[[], bytes]) -> bytes:
+    """A secret that is made once and kept in a file for the owner's eyes only; the file is whole or not there."""
     if not path.exists():
-        made = path.with_suffix(".new")
+        made = path.with_name(f"{path.name}.new")
         with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(32))
+            file.write(make())
             file.flush()
             os.fsync(file.fileno())
         made.replace(path)
