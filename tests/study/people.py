@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import socket
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
@@ -21,6 +20,7 @@ from usersim_env.study.local import uvicorn_config
 from usersim_env.study.server import study_app
 from usersim_env.study.settings import StudySettings
 from usersim_env.study.study import Study
+from usersim_env.study.transport import listen
 from usersim_env.survey import QUESTIONS
 
 TOKEN = "the-admin-token-of-the-tests"
@@ -65,7 +65,7 @@ class Server:
 async def served(settings: StudySettings, agent: object) -> AsyncIterator[Server]:
     """Serves a study on this loop, at a free port."""
     study = Study(settings, agent_side(agent))
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = listen("127.0.0.1", 0)
     origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
     running = uvicorn.Server(uvicorn_config(study_app(study, TOKEN, origin, 1e6), graceful=1))
     study.resume()

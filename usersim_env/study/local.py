@@ -10,12 +10,12 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import uvicorn
-from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from usersim_env.errors import UserSideError
-from usersim_env.study.limits import MAX_FRAME
-from usersim_env.study.web import Found, NotFound, SecurityHeaders, person_routes
+from usersim_env.study.limits import MAX_FRAME, quiet
+from usersim_env.study.transport import HttpConnection, SocketConnection, listen
+from usersim_env.study.web import Found, NotFound, app_of, person_routes
 
 T = TypeVar("T")
 _START = 20.0  # seconds; a loop that is not up by then will not come up
@@ -28,9 +28,13 @@ def uvicorn_config(app: ASGIApp, graceful: int) -> uvicorn.Config:
         app: what it serves.
         graceful: seconds that open requests get at the end.
     """
+    quiet("uvicorn.error", *(f"usersim_env.study.{name}" for name in ("sockets", "transport", "web")))
     return uvicorn.Config(
         app,
+        http=HttpConnection,
+        ws=SocketConnection,
         log_config=None,
+        log_level="warning",  # below it, uvicorn writes addresses of people into the log
         access_log=False,
         server_header=False,
         lifespan="off",
@@ -93,7 +97,7 @@ def serve_one(found: Found, port: int) -> tuple[LocalServer, str]:
     Returns:
         The started server, and the address of the page, which cannot be guessed.
     """
-    listening = socket.create_server(("127.0.0.1", port))
+    listening = listen("127.0.0.1", port)
     origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
     token = secrets.token_urlsafe(32)
 
@@ -102,6 +106,6 @@ def serve_one(found: Found, port: int) -> tuple[LocalServer, str]:
             raise NotFound("There is no conversation at this address.")
         return found
 
-    server = LocalServer(SecurityHeaders(Starlette(routes=person_routes(find, {origin}))), listening)
+    server = LocalServer(app_of(person_routes(find, {origin})), listening)
     server.start()
     return server, f"{origin}/s/{token}"
