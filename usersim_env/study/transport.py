@@ -94,6 +94,17 @@ class SocketConnection(WebSocketsSansIOProtocol):
                 return
             super().data_received(data[at : at + _PIECE])
 
+    async def send(self, message: Any) -> None:
+        """What the app says; a refusal is a complete answer, for which uvicorn logs an error of the app's."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
+
+    def keepalive_timeout(self) -> None:
+        """Nobody answers: what could not be sent by now is not waited for."""
+        super().keepalive_timeout()
+        self.transport.abort()
+
     def handle_ping(self) -> None:
         """A ping, if it may come."""
         if self._counted():
