@@ -46,7 +46,13 @@ async def good_agent(messages: Transcript, info: Mapping[str, Any]) -> dict[str,
 
 
 def study(tmp_path: Path, **changes: Any) -> StudySettings:
-    fields = {"domain": "mock", "out": tmp_path / "study", "tasks": TASKS, "per_task": 100, "max_steps": 100_000}
+    fields: dict[str, Any] = {
+        "domain": "mock",
+        "out": tmp_path / "study",
+        "tasks": TASKS,
+        "per_task": 100,
+        "max_steps": 100_000,
+    }
     return StudySettings(**fields | changes)
 
 

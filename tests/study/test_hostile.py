@@ -355,7 +355,7 @@ def test_a_page_that_reads_nothing_is_let_go(tmp_path: Path, caplog: pytest.LogC
             writer.write(handshake(f"{person.address}/ws", origin=server.origin))
             await _wait(lambda: bool(session.connections))
             await _wait(lambda: not session.connections)
-            writer.transport.abort()  # type: ignore[attr-defined]
+            writer.transport.abort()
 
     with without_rates(), patch.object(sockets, "PATIENCE", 0.5), patch.object(transport, "PATIENCE", 1.0):
         asyncio.run(scenario())
