@@ -9,7 +9,7 @@ STAMP := $(VENV)/.complete
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint equivalence statistics bench clean
+.PHONY: help setup browser demo test lint equivalence statistics bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,15 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup  ## run the package's main job on real tasks; the report lands in runs/demo/
 	@$(BIN)/usersim-env demo --out runs/demo
 
-test: lint  ## all checks and tests, as CI runs them
+# The page of the study is tried in a real browser: Debian's Chromium, where this may be installed, else not at all.
+browser:  ## install Chromium for the tests of the page, where apt-get is at hand and may be used
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing Chromium for the tests of the page…" && \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
+	  echo "No Chromium here: the tests of the page in a browser are skipped."
+
+test: lint browser  ## all checks and tests, as CI runs them
 	@$(BIN)/python -m pytest -q -m "not slow" $(PYTEST_ARGS)
 
 lint: setup  ## ruff and mypy --strict

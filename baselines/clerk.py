@@ -59,7 +59,7 @@ class Clerk:
         if self.attempts < 1:
             raise UsageError(f"attempts is at least 1, got {self.attempts!r}.")
 
-    def begin(self, info: Mapping[str, Any], seed: int) -> _ClerkSession:
+    def begin(self, info: Mapping[str, Any], seed: int) -> ClerkSession:
         """Starts one episode of ``info["task_id"]``; all that is drawn depends on the seed and the task.
 
         Raises:
@@ -69,14 +69,16 @@ class Clerk:
         task = get_task(info["task_id"])
         if task.domain not in say.IDENTITY:
             raise UsageError(f"The clerk serves {', '.join(say.IDENTITY)}, not {task.domain}: take another agent.")
-        return _ClerkSession(self, task, seed)
+        return ClerkSession(self, task, seed)
 
     def describe(self) -> dict[str, Any]:
         """The settings."""
         return asdict(self)
 
 
-class _ClerkSession:
+class ClerkSession:
+    """One episode; what it says and looks up is there for other agents of the same manner (`reinforce`)."""
+
     def __init__(self, clerk: Clerk, task: Task, seed: int) -> None:
         self._clerk = clerk
         self._task = task
@@ -90,6 +92,7 @@ class _ClerkSession:
         self._begun = False
 
     def act(self, observation: Observation) -> Action:
+        """The next action for what was just received."""
         if observation["role"] == "user":
             self._heard.append(observation["content"])
         if self._begun:

@@ -35,7 +35,8 @@ def request(url: str, body: Any = None, **headers: str) -> tuple[int, Any, dict[
         with urllib.request.urlopen(asked, timeout=20) as response:
             status, content, got = response.status, response.read(), dict(response.headers)
     except urllib.error.HTTPError as error:
-        status, content, got = error.code, error.read(), dict(error.headers)
+        with error:
+            status, content, got = error.code, error.read(), dict(error.headers)
     try:
         return status, json.loads(content), got
     except ValueError:
@@ -47,6 +48,7 @@ class Server:
 
     def __init__(self, study: Study, origin: str) -> None:
         self.study, self.origin = study, origin
+        self.people: list[Person] = []
 
     async def ask(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any, dict[str, str]]:
         return await asyncio.to_thread(request, self.origin + path, body, **headers)
@@ -58,7 +60,12 @@ class Server:
         return str(content["address"])
 
     async def person(self, **query: str) -> Person:
-        return Person(self.origin, await self.join(**query))
+        return self.at(await self.join(**query))
+
+    def at(self, address: str) -> Person:
+        """Another tab at an address; closed with the server."""
+        self.people.append(Person(self.origin, address))
+        return self.people[-1]
 
 
 @asynccontextmanager
@@ -73,9 +80,12 @@ async def served(settings: StudySettings, agent: object) -> AsyncIterator[Server
     watching = asyncio.create_task(study.watch())
     while not running.started:
         await asyncio.sleep(0.005)
+    server = Server(study, origin)
     try:
-        yield Server(study, origin)
+        yield server
     finally:
+        for person in server.people:
+            await person.close()
         running.should_exit = True
         watching.cancel()
         await task

@@ -10,13 +10,14 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from tests.study.attack import attack, good_action, logged, prolific, reply, sitting_of, study
 from tests.study.people import TOKEN, Server
 from usersim_env.domains import get_task
-from usersim_env.study import agents, database
+from usersim_env.study import agents, database, threads
 from usersim_env.study.agents import Transcript
 from usersim_env.study.limits import MAX_ACTION
 
@@ -193,17 +194,19 @@ def test_an_agent_that_never_returns_keeps_nobody_waiting(tmp_path: Path) -> Non
         for number, person in enumerate(victims):
             await person.open()
             await person.say("attack: hang" if number % 4 else "attack: stubborn")
+        beside = await server.person(**prolific("beside"))
+        await beside.open()
+        await beside.say("Is anybody there?")
+        while len(beside.messages) < 2:
+            await beside.read()
+        await beside.close()
+        phases = {server.study.live[sitting_of(person.address)].session.phase for person in victims}
+        assert phases == {"agent"}, "answered while all others still hang"
         for person in victims:
             await person.until("closed")
             record = server.study.records[sitting_of(person.address)]
             assert (record.state, record.failure) == ("failed", "agent:timeout")
             await person.close()
-        after = await server.person(**prolific("after"))
-        await after.open()
-        await after.say("Is anybody there?")
-        while len(after.messages) < 2:
-            await after.read()
-        await after.close()
 
     async def run(server: Server) -> None:
         try:
@@ -211,7 +214,8 @@ def test_an_agent_that_never_returns_keeps_nobody_waiting(tmp_path: Path) -> Non
         finally:
             released.set()
 
-    attack(run, study(tmp_path, agent_timeout=2.0), agent)
+    with patch.object(threads, "_ROOM", 0.2):
+        attack(run, study(tmp_path, agent_timeout=5.0), agent)
 
 
 def test_a_person_can_leave_while_the_agent_hangs(tmp_path: Path) -> None:

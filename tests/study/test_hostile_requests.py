@@ -110,7 +110,7 @@ def test_other_methods_and_protocols(tmp_path: Path, caplog: pytest.LogCaptureFi
         status = f"{address}/status"
         assert (await raw(server, http("GET", status, version="1.0"))).check(200).body == b'{"open":true}'
         (await raw(server, http("GET", f"{address}/ws", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"))).check(404)
-        (await raw(server, handshake(status, Upgrade="h2c"))).check(200)
+        (await raw(server, handshake(status, Upgrade="h2c"), wait=0.7)).check(200)
         ws = f"{address}/ws"
         own = server.origin
         (await raw(server, handshake(ws, origin=own, Sec_WebSocket_Version="8"))).check(400, 426)

@@ -34,7 +34,7 @@ def admin_token(folder: Path) -> str:
         UsageError: the file holds none that could not be guessed; an empty one would let everybody in.
     """
     path = folder / FILE
-    token = kept_secret(path, lambda: secrets.token_urlsafe(32).encode()).decode("utf-8", "replace").strip()
+    token = kept_secret(path, secrets.token_urlsafe(32).encode()).decode("utf-8", "replace").strip()
     if len(token) < _SHORTEST:
         raise UsageError(
             f"{path} holds {len(token)} characters, expected a token of at least {_SHORTEST}. "

@@ -13,9 +13,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from usersim_env.errors import UserSideError
+from usersim_env.study.addresses import Found, NotFound
 from usersim_env.study.limits import MAX_FRAME, quiet
 from usersim_env.study.transport import HttpConnection, SocketConnection, listen
-from usersim_env.study.web import Found, NotFound, app_of, person_routes
+from usersim_env.study.web import app_of, person_routes
 
 T = TypeVar("T")
 _START = 20.0  # seconds; a loop that is not up by then will not come up

@@ -105,7 +105,7 @@ class LiveSitting:
         self._gone("This conversation has been deleted.")
 
     def leave(self) -> None:
-        """The server stops: what the agent is doing is broken off, and done again when it starts."""
+        """Breaks off what the agent is doing; when the server stopped, it is done again when it starts."""
         if self._serving is not None:
             self._serving.cancel()
 
@@ -129,11 +129,11 @@ class LiveSitting:
         self.serve()
 
     async def _withdraw(self, move: Move) -> None:
-        if self._serving is not None:
-            self._serving.cancel()
+        # The agent goes on until this is stored: otherwise nobody would act if it cannot be.
         if self._desk.settings.withdrawal == "keep":
             self._conversation.fail(Failure("user", "abandoned", "The person left the study."))
             await self._store(move.id, state="withdrawn")
+            self.leave()
             return
         try:
             await self._desk.store.forget(self.record)

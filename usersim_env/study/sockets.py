@@ -116,7 +116,8 @@ class PageSocket:
             if text is None:
                 raise Refused("bad_frame", "Frames are text.")
             move = read_move(text, self._session.brief.max_chars)
-            await self._session.move(move)
+            # A page that goes away meanwhile breaks nothing off: half of a move would be in the store, not here.
+            await asyncio.shield(self._session.move(move))
         except Refused as refused:
             return refused.frame(), refused.code in ("bad_frame", "slow_down")
         return {"type": "ack", "id": move.id}, False

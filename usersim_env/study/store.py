@@ -55,7 +55,7 @@ class Store:
         self._lock = _locked(folder / "lock")
         try:
             # The key of addresses and pseudonyms; without it nobody is recognised.
-            self.secret = kept_secret(folder / "secret", lambda: secrets.token_bytes(32))
+            self.secret = kept_secret(folder / "secret", secrets.token_bytes(32))
             self.connection = database.connect(folder)
             self._check(kept, str(folder))
         except BaseException:
@@ -190,12 +190,12 @@ def _locked(path: Path) -> int:
     return descriptor
 
 
-def kept_secret(path: Path, make: Callable[[], bytes]) -> bytes:
-    """A secret that is made once and kept in a file for the owner's eyes only; the file is whole or not there."""
+def kept_secret(path: Path, new: bytes) -> bytes:
+    """What a file for the owner's eyes only holds; made once, whole or not at all, whenever the server is killed."""
     if not path.exists():
         made = path.with_name(f"{path.name}.new")
         with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(make())
+            file.write(new)
             file.flush()
             os.fsync(file.fileno())
         made.replace(path)

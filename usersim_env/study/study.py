@@ -17,6 +17,7 @@ from typing import Any
 from usersim_env.domains import get_task
 from usersim_env.errors import UsersimError
 from usersim_env.study import database
+from usersim_env.study.addresses import Found, NotFound
 from usersim_env.study.agents import AgentSide
 from usersim_env.study.assignment import next_place
 from usersim_env.study.records import Person, Sitting, forgotten
@@ -24,7 +25,6 @@ from usersim_env.study.session import Brief, PersonSession
 from usersim_env.study.settings import StudySettings
 from usersim_env.study.sitting import Desk, LiveSitting, ended
 from usersim_env.study.store import Store
-from usersim_env.study.web import Found, NotFound
 from usersim_env.study.wire import Move, Refused
 from usersim_env.study.words import consent_html, consent_version, rules_html
 
@@ -34,6 +34,7 @@ PROLIFIC = ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")
 """What Prolific puts into the address."""
 
 _LONGEST_ID = 100  # characters
+_NOT_SAVED = "This could not be saved. Please try again in a minute."
 
 
 class CannotJoin(UsersimError):
@@ -99,6 +100,8 @@ class Study:
         if isinstance(found, Sitting):
             if (begun := self._begun.get(found.id)) is not None:
                 await asyncio.shield(begun)
+                if found.id not in self.records:
+                    raise CannotJoin(_NOT_SAVED)
             return self.token(found.id)
         person, record = found
         # The place is taken before anything is waited for, so nobody else can get it.
@@ -109,7 +112,7 @@ class Study:
         except (sqlite3.Error, OSError) as error:
             del self.records[record.id]
             log.error("a person could not join: %s", error)
-            raise CannotJoin("This could not be saved. Please try again in a minute.") from None
+            raise CannotJoin(_NOT_SAVED) from None
         finally:
             begun.set_result(None)
             del self._begun[record.id]

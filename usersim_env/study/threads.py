@@ -1,4 +1,4 @@
-"""Plain functions beside the event loop, so many at a time; one that never returns is given up with its thread."""
+"""Plain functions beside the event loop; one that never returns is given up with its thread."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_ROOM = 5.0  # seconds; who takes longer waits for something, most likely, and not for the processor
+
 
 class Threads:
     """A thread for each call. Unlike those of an executor, one that hangs takes no room from others and does not
     keep the process from ending.
 
     Args:
-        most: calls at the same time; the others wait. A call that its caller gave up does not count.
+        most: calls at the same time; the others wait. One that takes longer than 5 s, or that its caller gave up,
+            does not count any more.
     """
 
     def __init__(self, most: int) -> None:
@@ -38,7 +41,8 @@ class Threads:
                     _tell(loop, future, lambda: future.set_result(result))
 
             threading.Thread(target=call, name="usersim-env-agent", daemon=True).start()
-            return await future
+            await asyncio.wait({future}, timeout=_ROOM)
+        return await future
 
 
 def _tell(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], tell: Callable[[], None]) -> None:

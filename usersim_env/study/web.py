@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -16,13 +15,13 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from usersim_env.study.addresses import Find, NotFound
 from usersim_env.study.limits import Buckets
-from usersim_env.study.session import PersonSession
 from usersim_env.study.sockets import PageSocket
 
 log = logging.getLogger(__name__)
 
-_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _FILES = {
     path.name: (path.read_bytes(), _TYPES[path.suffix])
     for path in (Path(__file__).parent / "page").iterdir()
@@ -45,36 +44,10 @@ HEADERS = {
 """On every answer: no script but ours, no request to anybody else, the address in no referrer and no cache."""
 
 
-class Found(Protocol):
-    """A session by its address."""
-
-    session: PersonSession
-
-    def seen(self) -> None:
-        """The person has just been there."""
-
-
-class NotFound(Exception):
-    """No session at an address: ``gone`` when there was one.
-
-    Args:
-        text: one sentence for the person.
-        gone: whether the address was valid once.
-    """
-
-    def __init__(self, text: str, gone: bool = False) -> None:
-        super().__init__(text)
-        self.text, self.status = text, 410 if gone else 404
-
-
 class _Denied(Exception):
     def __init__(self, text: str, status: int) -> None:
         super().__init__(text)
         self.text, self.status = text, status
-
-
-Find = Callable[[str], Found]
-"""The session at a token; raises `NotFound`."""
 
 
 def person_routes(find: Find, origins: Collection[str]) -> list[BaseRoute]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 import queue
+import sys
 import time
 import webbrowser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,6 +24,12 @@ from usersim_env.users.base import User, UserSession
 
 HINT = "Tell the agent in your own words what you want. You may start with a greeting."
 _GLANCE = 0.5  # seconds between two looks whether Ctrl-C was pressed, where a wait cannot be interrupted
+
+
+def open_page(address: str) -> None:
+    """Opens an address in the person's browser, where there is a screen for it."""
+    if sys.platform != "linux" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
+        webbrowser.open(address)  # without a screen it might start a text browser in the terminal of the env
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,7 @@ class BrowserUser(User):
     turn_timeout: float = 900.0
     session_timeout: float = 3600.0
     announce: Callable[[str], object] = print
-    open: Callable[[str], object] | None = webbrowser.open
+    open: Callable[[str], object] | None = open_page
     port: int = 0
     terms: Terms = NOT_ASKED
 
@@ -74,9 +83,10 @@ class _BrowserSession(UserSession):
         self._ends = time.monotonic() + user.session_timeout
         self.session = PersonSession(Brief(scene.instruction, hint=HINT), self._take)
         self._server, address = _served(self, user.port)
-        user.announce(f"The customer's page: {address}")
-        if user.open is not None:
-            user.open(address)
+        with self._clean():
+            user.announce(f"The customer's page: {address}")
+            if user.open is not None:
+                user.open(address)
 
     def seen(self) -> None:
         """Nothing: it is the timeouts that say when somebody has left."""
@@ -109,19 +119,26 @@ class _BrowserSession(UserSession):
     # -- between the two threads -----------------------------------------------------------------------------------
 
     def _ask(self, phase: Phase, scene: Scene) -> Say | Stop | Survey:
-        if self._moves.empty():  # else the person has left in the meantime
-            self._show(phase, scene.transcript, activity=max(0, scene.waited - 1))
         asked = time.monotonic()
-        try:
+        with self._clean():
+            if self._moves.empty():  # else the person has left in the meantime
+                self._show(phase, scene.transcript, activity=max(0, scene.waited - 1))
             move = self._next(min(asked + self._user.turn_timeout, self._ends))
-        except BaseException as error:
-            if not isinstance(error, Exception):
-                self.close()  # Ctrl-C: the episode cannot go on, so nothing of it stays behind
-            raise
         self._seconds.append(time.monotonic() - asked)
         if isinstance(move.act, Leave):
             raise Abandoned("The person left the conversation.")
         return move.act
+
+    @contextmanager
+    def _clean(self) -> Iterator[None]:
+        """After Ctrl-C the episode cannot go on, so nothing of it stays behind."""
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            self.close()
+            raise
 
     def _next(self, until: float) -> Move:
         while (left := until - time.monotonic()) > 0:
