@@ -84,6 +84,13 @@ def test_a_move_that_comes_again_is_taken_once() -> None:
     assert owner.session.state()["last"] == "1"
 
 
+def test_a_move_that_comes_again_after_another_tabs_is_taken_once_too() -> None:
+    owner = Owner()
+    owner.session.show("you", ASKED)
+    assert [owner.move(say(move=move)) for move in ("a", "b", "a")] == ["taken"] * 3
+    assert [move.id for move in owner.moves] == ["a", "b"]
+
+
 def test_what_could_not_be_stored_can_be_sent_again() -> None:
     owner = Owner()
     owner.session.show("you", ASKED)

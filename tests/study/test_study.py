@@ -83,6 +83,7 @@ def test_an_episode_from_consent_to_trace(settings: Settings) -> None:
     assert (trace.reward, trace.ended_by, trace.user.kind) == (1.0, "user", "human")
     assert trace.survey is not None and len(trace.survey) == 8
     assert (trace.terms.licence, trace.terms.training) == ("for the tests", False)
+    assert len(trace.user.notes["seconds_per_turn"]) == 4, "two answers, the end, the survey"
     assert trace.user.notes["batch"] == 1 and trace.user.notes["flags"] == ["fast"]
     assert trace.agent.settings["function"].endswith("helpful")
     assert rescore([settings().folder / "people.jsonl"]).agree == 1

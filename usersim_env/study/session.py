@@ -89,6 +89,7 @@ class PersonSession:
         self.lock = asyncio.Lock()
         """Held while a move is taken; an owner that changes the episode by itself holds it too."""
         self._take = take
+        self._taken: set[str] = set()
 
     # -- the owner's side ------------------------------------------------------------------------------------------
 
@@ -133,7 +134,7 @@ class PersonSession:
             Refused: it does not fit, or could not be stored. Nothing has changed.
         """
         async with self.lock:
-            if move.id == self.last:
+            if move.id == self.last or move.id in self._taken:
                 return
             try:
                 self._check(move)
@@ -141,6 +142,7 @@ class PersonSession:
             except Refused as refused:
                 raise Refused(refused.code, refused.text, move.id) from None
             self.last = move.id
+            self._taken.add(move.id)  # another tab may have moved before this one hears that it was heard
 
     def _check(self, move: Move) -> None:
         if self.over:

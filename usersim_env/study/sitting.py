@@ -116,7 +116,6 @@ class LiveSitting:
             await self._withdraw(move)
             return
         conversation = self._conversation
-        waited = time.time() - self.active
         if isinstance(move.act, Survey):
             conversation.survey(move.act)
         elif isinstance(move.act, Stop):
@@ -124,8 +123,12 @@ class LiveSitting:
         else:
             assert isinstance(move.act, Say)
             conversation.say(move.act.content)
-        await self._store(move.id)
-        self._waits.append(waited)
+        self._waits.append(time.time() - self.active)
+        try:
+            await self._store(move.id)
+        except Refused:
+            self._waits.pop()
+            raise
         self.serve()
 
     async def _withdraw(self, move: Move) -> None:

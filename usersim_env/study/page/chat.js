@@ -23,10 +23,7 @@ export class Chat {
     this.log = byId("log");
     this.box = byId("box");
     this.box.value = memory.read("draft") ?? "";
-    this.atEnd = true;
-    this.log.addEventListener("scroll", () => (this.atEnd = below(this.log) < 40));
-    // The box grows, the window shrinks (keyboard, turned phone): who read the newest message goes on reading it.
-    new ResizeObserver(() => this.atEnd && (this.log.scrollTop = this.log.scrollHeight)).observe(this.log);
+    stayAtEnd(this.log);
     this.box.addEventListener("input", () => this.changed());
     this.box.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.key(event));
     byId("composer").addEventListener("submit", (/** @type {Event} */ event) => {
@@ -124,11 +121,11 @@ export class Chat {
   }
 
   submit() {
+    this.box.focus();
     if (this.box.readOnly) return;
     if (this.phase !== "you") this.complain("It is the agent's turn. Your text stays in the box.");
     else if (!this.text) this.complain("Please write a message first.");
     else if (lengthOf(this.text) <= this.most) this.say(this.text);
-    this.box.focus();
   }
 }
 
@@ -142,11 +139,20 @@ function line({ role, text }) {
 }
 
 /**
- * Height in px of what is below the visible part.
- * @param {HTMLElement} element
+ * The box grows, the window shrinks (keyboard, turned phone): who read the newest message goes on reading it.
+ * @param {HTMLElement} log
  */
-function below(element) {
-  return element.scrollHeight - element.scrollTop - element.clientHeight;
+function stayAtEnd(log) {
+  let height = log.clientHeight;
+  let atEnd = true;
+  log.addEventListener("scroll", () => {
+    // While the height is changing, a distance from the end says nothing of the reader.
+    if (log.clientHeight === height) atEnd = log.scrollHeight - log.scrollTop - height < 40;
+  });
+  new ResizeObserver(() => {
+    height = log.clientHeight;
+    if (atEnd) log.scrollTop = log.scrollHeight;
+  }).observe(log);
 }
 
 /**

@@ -72,9 +72,10 @@ function number(value) {
 /**
  * A time of the server as the reader's clock shows it.
  * @param {string | null} iso
+ * @param {"short" | "medium"} [timeStyle] medium has seconds
  */
-export function when(iso) {
-  return iso ? new Date(iso).toLocaleString() : "";
+export function when(iso, timeStyle = "short") {
+  return iso ? new Date(iso).toLocaleString([], { dateStyle: "short", timeStyle }) : "";
 }
 
 /**

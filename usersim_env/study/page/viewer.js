@@ -53,6 +53,6 @@ function eventLine({ who, text, at }) {
   const line = make("li", who in NAMES ? who : "note");
   const words = make("p", "words", text);
   words.dir = "auto";
-  line.append(make("div", "note", `${NAMES[who] ?? who}, ${when(at)}`), words);
+  line.append(make("div", "note", `${NAMES[who] ?? who}, ${when(at, "medium")}`), words);
   return line;
 }
