@@ -140,7 +140,7 @@ def test_importing_the_package_loads_nothing_heavy(root: Path) -> None:
     assert loaded & set(HEAVY) == set()
 
 
-WEB = {"admin", "local", "server", "sockets", "web"}
+WEB = {"admin", "local", "server", "sockets", "transport", "web"}
 """Files of usersim_env/study that are a web server, so they are loaded by name on first use."""
 
 

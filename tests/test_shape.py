@@ -22,7 +22,7 @@ ORDER = """
     version errors messages typed rules transcript survey domains.canonical spaces domains.task domains.overlay
     domains.calculate domains.world domains.tau_bench domains.upstream_engine domains.mock.* domains.__init__
     scoring behaviour feedback trace recorded_task trace_file scene cassette llm* conversation provenance agent
-    study.limits study.wire study.session study.addresses study.sockets study.web study.local
+    study.limits study.wire study.session study.addresses study.sockets study.web study.transport study.local
     users.base users.seating users.scripted users.agenda* users.llm* users.recorded.* users.replay
     users.terminal users.browser users.__init__ env_settings env multi_agent.* registration rollout estimate
     play task_list groups importers.* rescore gap.* rating_file rate study.* checking bench adapters.*

@@ -16,10 +16,11 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from usersim_env.study.agents import agent_side
-from usersim_env.study.local import listen, uvicorn_config
+from usersim_env.study.local import uvicorn_config
 from usersim_env.study.server import study_app
 from usersim_env.study.settings import StudySettings
 from usersim_env.study.study import Study
+from usersim_env.study.transport import listen
 from usersim_env.survey import QUESTIONS
 
 TOKEN = "the-admin-token-of-the-tests"

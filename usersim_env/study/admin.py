@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import logging
+import json
 import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from usersim_env.errors import UsageError
 from usersim_env.study.export import study_lines
 from usersim_env.study.limits import Buckets
 from usersim_env.study.overview import conversation, overview
@@ -18,15 +20,27 @@ from usersim_env.study.store import kept_secret
 from usersim_env.study.study import Study
 from usersim_env.study.web import peer, static
 
-log = logging.getLogger(__name__)
-
 FILE = "admin-token"
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
+_SHORTEST = 16  # characters of a token
+
+
 def admin_token(folder: Path) -> str:
-    """The token of a study, made once and kept in a file for its owner's eyes only."""
-    return kept_secret(folder / FILE, secrets.token_urlsafe(32).encode()).decode("ascii").strip()
+    """The token of a study, made once and kept in a file for its owner's eyes only.
+
+    Raises:
+        UsageError: the file holds none that could not be guessed; an empty one would let everybody in.
+    """
+    path = folder / FILE
+    token = kept_secret(path, secrets.token_urlsafe(32).encode()).decode("utf-8", "replace").strip()
+    if len(token) < _SHORTEST:
+        raise UsageError(
+            f"{path} holds {len(token)} characters, expected a token of at least {_SHORTEST}. "
+            "Remove the file, and a new one is made."
+        )
+    return token
 
 
 def admin_routes(study: Study, token: str) -> list[BaseRoute]:
@@ -35,12 +49,11 @@ def admin_routes(study: Study, token: str) -> list[BaseRoute]:
 
     def guarded(handler: _Handler) -> _Handler:
         async def check(request: Request) -> Response:
-            given = request.headers.get("authorization", "").removeprefix("Bearer ")
-            if secrets.compare_digest(given.encode(), token.encode()):
+            given = request.headers.get("authorization", "")
+            if secrets.compare_digest(given.encode(), f"Bearer {token}".encode()):
                 return await handler(request)
             if not wrong.take(peer(request)):
                 return JSONResponse({"error": "Too many tries. Please wait."}, 429)
-            log.warning("somebody asked for the admin page's data without its token")
             return JSONResponse({"error": "The token is not valid."}, 401)
 
         return check
@@ -49,11 +62,11 @@ def admin_routes(study: Study, token: str) -> list[BaseRoute]:
         return static("admin.html")
 
     async def everything(request: Request) -> Response:
-        return JSONResponse(overview(study))
+        return _Ascii(overview(study))
 
     async def one(request: Request) -> Response:
         found = conversation(study, request.path_params["sitting"])
-        return JSONResponse({"error": "There is no such session."}, 404) if found is None else JSONResponse(found)
+        return JSONResponse({"error": "There is no such session."}, 404) if found is None else _Ascii(found)
 
     async def export(request: Request) -> Response:
         content = "".join(study_lines(study.store.connection))
@@ -66,3 +79,10 @@ def admin_routes(study: Study, token: str) -> list[BaseRoute]:
         Route("/admin/api/sessions/{sitting}", guarded(one)),
         Route("/admin/api/export", guarded(export)),
     ]
+
+
+class _Ascii(JSONResponse):
+    """JSON that can hold half a character, which an agent may have said."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode("ascii")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 from usersim_env.agent import Action, Agent, AgentSession, Observation, seat_of
@@ -14,6 +12,7 @@ from usersim_env.env import received
 from usersim_env.errors import UsageError, UsersimError
 from usersim_env.importers.chat import messages_of
 from usersim_env.rollout import agent_seed
+from usersim_env.study.threads import Threads
 from usersim_env.trace import Seat
 
 Transcript: TypeAlias = list[dict[str, Any]]
@@ -53,9 +52,6 @@ class AgentSide(Protocol):
     def release(self, sitting: str) -> None:
         """An episode is over."""
 
-    def close(self) -> None:
-        """Frees what it holds."""
-
 
 def agent_side(agent: object) -> AgentSide:
     """The agent's side from an `Agent` or from an `AgentFunction`.
@@ -76,7 +72,7 @@ def agent_side(agent: object) -> AgentSide:
 class _Function:
     def __init__(self, function: AgentFunction) -> None:
         self._function = function
-        self._pool = ThreadPoolExecutor(_THREADS, "usersim-env-agent")
+        self._threads = Threads(_THREADS)
         module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", type(function).__name__)
         self.seat = Seat("agent", name, {"function": f"{module}:{name}"})
 
@@ -85,8 +81,7 @@ class _Function:
         messages = list(messages_of(situation.events, situation.info["policy"]))
         if inspect.iscoroutinefunction(self._function):
             return cast("Action", await self._function(messages, info))
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._pool, self._function, messages, info)
+        found = await self._threads.run(self._function, messages, info)
         return await found if inspect.isawaitable(found) else found
 
     def notes(self, sitting: str) -> dict[str, Any]:
@@ -94,9 +89,6 @@ class _Function:
 
     def release(self, sitting: str) -> None:
         """Nothing is held."""
-
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _Running(NamedTuple):
@@ -112,10 +104,10 @@ class _Sessions:
         self._agent = agent
         self.seat = seat_of(agent)
         self._running: dict[str, _Running] = {}
-        self._pool = ThreadPoolExecutor(_THREADS, "usersim-env-agent")
+        self._threads = Threads(_THREADS)
 
     async def act(self, situation: Situation) -> Action:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._act, situation)
+        return await self._threads.run(self._act, situation)
 
     def _act(self, situation: Situation) -> Action:
         steps = list(_steps(situation.events))
@@ -137,9 +129,6 @@ class _Sessions:
 
     def release(self, sitting: str) -> None:
         self._running.pop(sitting, None)
-
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _steps(events: Sequence[Event]) -> Iterator[tuple[Observation, Action]]:

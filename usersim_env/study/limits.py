@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -19,6 +20,14 @@ MAX_TABS = 4
 
 BAD_FRAMES = 20
 """Frames that are none of ours before a connection is closed."""
+
+MAX_ACTION = 256 * 1024
+"""Characters of one action of the agent, as JSON."""
+
+PATIENCE = 30.0
+"""Seconds that a client may take to send a request, to send its body, or to read what it asked for."""
+
+_MINUTE = 60.0
 
 
 class Bucket:
@@ -62,3 +71,38 @@ class Buckets:
         if len(self._found) >= 1024:
             self._found = {name: bucket for name, bucket in self._found.items() if not bucket.full}
         return self._found.setdefault(key, Bucket(self._rate, self._burst)).take()
+
+
+class OncePerMinute(logging.Filter):
+    """Lets each message of a logger pass once a minute, so that no flood fills a log; the next one says how many.
+
+    Messages are told apart before their arguments are put in.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: dict[object, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it passes."""
+        key = (record.name, record.msg, record.exc_info[0] if record.exc_info else None)
+        now = time.monotonic()
+        at, dropped = self._found.get(key, (-_MINUTE, 0))
+        if now - at < _MINUTE:
+            self._found[key] = at, dropped + 1
+            return False
+        if len(self._found) >= 1024:
+            self._found.clear()
+        self._found[key] = now, 0
+        if dropped:
+            record.msg = f"{record.msg} ({dropped} more like this were not logged)"
+        return True
+
+
+def quiet(*loggers: str) -> None:
+    """`OncePerMinute` for these loggers, beginning anew."""
+    once = OncePerMinute()
+    for logger in map(logging.getLogger, loggers):
+        for old in [found for found in logger.filters if isinstance(found, OncePerMinute)]:
+            logger.removeFilter(old)
+        logger.addFilter(once)

@@ -10,13 +10,13 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import uvicorn
-from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from usersim_env.errors import UserSideError
 from usersim_env.study.addresses import Found, NotFound
-from usersim_env.study.limits import MAX_FRAME
-from usersim_env.study.web import SecurityHeaders, person_routes
+from usersim_env.study.limits import MAX_FRAME, quiet
+from usersim_env.study.transport import HttpConnection, SocketConnection, listen
+from usersim_env.study.web import app_of, person_routes
 
 T = TypeVar("T")
 _START = 20.0  # seconds; a loop that is not up by then will not come up
@@ -29,9 +29,13 @@ def uvicorn_config(app: ASGIApp, graceful: int) -> uvicorn.Config:
         app: what it serves.
         graceful: seconds that open requests get at the end.
     """
+    quiet("uvicorn.error", *(f"usersim_env.study.{name}" for name in ("sockets", "transport", "web")))
     return uvicorn.Config(
         app,
+        http=HttpConnection,
+        ws=SocketConnection,
         log_config=None,
+        log_level="warning",  # below it, uvicorn writes addresses of people into the log
         access_log=False,
         server_header=False,
         lifespan="off",
@@ -39,17 +43,6 @@ def uvicorn_config(app: ASGIApp, graceful: int) -> uvicorn.Config:
         ws_per_message_deflate=False,  # texts are short, and a compressed bomb is one thing less to think of
         timeout_graceful_shutdown=graceful,
     )
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket (port 0: a free one) whose connections send each frame at once.
-
-    asyncio sees to that only where a socket says that it is TCP, which those of `socket.create_server` do not; a
-    frame that follows another would wait up to 40 ms for the browser's receipt of the first.
-    """
-    listening = socket.create_server((host, port))
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listening
 
 
 class LocalServer:
@@ -114,6 +107,6 @@ def serve_one(found: Found, port: int) -> tuple[LocalServer, str]:
             raise NotFound("There is no conversation at this address.")
         return found
 
-    server = LocalServer(SecurityHeaders(Starlette(routes=person_routes(find, {origin}))), listening)
+    server = LocalServer(app_of(person_routes(find, {origin})), listening)
     server.start()
     return server, f"{origin}/s/{token}"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import signal
 from collections.abc import Callable
 from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
@@ -19,13 +17,12 @@ from starlette.types import ASGIApp
 from usersim_env.errors import UsageError
 from usersim_env.study.admin import admin_routes, admin_token
 from usersim_env.study.agents import agent_side
-from usersim_env.study.limits import MAX_BODY, Buckets
-from usersim_env.study.local import listen, uvicorn_config
+from usersim_env.study.limits import MAX_BODY, PATIENCE, Buckets
+from usersim_env.study.local import uvicorn_config
 from usersim_env.study.settings import ServerSettings, StudySettings
 from usersim_env.study.study import CannotJoin, Study
-from usersim_env.study.web import SecurityHeaders, peer, person_routes, same_origin, static
-
-log = logging.getLogger(__name__)
+from usersim_env.study.transport import listen
+from usersim_env.study.web import app_of, peer, person_routes, same_origin, static
 
 
 def serve(settings: StudySettings, agent: object, server: ServerSettings, say: Callable[[str], object] = print) -> None:
@@ -86,7 +83,7 @@ def study_app(study: Study, token: str, origin: str, joins_per_minute: float = 6
         *person_routes(study.find, {origin}),
         *admin_routes(study, token),
     ]
-    return SecurityHeaders(Starlette(routes=routes))
+    return app_of(routes)
 
 
 def _welcome_routes(study: Study, origin: str, rate: Buckets) -> list[BaseRoute]:
@@ -102,11 +99,17 @@ def _welcome_routes(study: Study, origin: str, rate: Buckets) -> list[BaseRoute]
 
     async def join(request: Request) -> Response:
         if not same_origin(request, {origin}):
-            log.warning("somebody tried to join from another site")
             return JSONResponse({"error": "This comes from another site."}, 403)
         if not rate.take(peer(request)):
             return JSONResponse({"error": "Too many people at once. Please try again in a minute."}, 429)
-        given = await _body(request)
+        try:
+            given = await asyncio.wait_for(_body(request), PATIENCE)
+        except asyncio.TimeoutError:
+            return JSONResponse({"error": "That took too long. Please try again."}, 408)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        except _TooLong:
+            return JSONResponse({"error": f"Expected at most {MAX_BODY} bytes."}, 413)
         if not isinstance(given, dict) or not isinstance(given.get("query"), dict):
             return JSONResponse({"error": "Expected an object with query and consent."}, 400)
         if given.get("consent") is not True:
@@ -127,13 +130,17 @@ def _welcome_routes(study: Study, origin: str, rate: Buckets) -> list[BaseRoute]
     ]
 
 
+class _TooLong(Exception):
+    pass
+
+
 async def _body(request: Request) -> Any:
-    """The JSON of a request; ``None`` if it is none, or too long."""
+    """The JSON of a request; ``None`` if it is none."""
     content = b""
     async for chunk in request.stream():
         content += chunk
         if len(content) > MAX_BODY:
-            return None
+            raise _TooLong
     try:
         return json.loads(content)
     except (ValueError, RecursionError):

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 from usersim_env.conversation import AgentTurn, Conversation, Ended, Event, SurveyTurn
 from usersim_env.domains import Task, World, get_domain
-from usersim_env.errors import InvalidAction, told
 from usersim_env.feedback import Failure
-from usersim_env.messages import RESPOND, Message, Say, Stop, parse_action
+from usersim_env.messages import RESPOND, Message, Say, Stop
 from usersim_env.provenance import make_trace
 from usersim_env.rules import Rules
+from usersim_env.study.acting import next_call, notes_of
 from usersim_env.study.agents import AgentSide, Situation
 from usersim_env.study.effort_checks import effort_flags
 from usersim_env.study.records import Sitting, State, forgotten
@@ -155,28 +155,15 @@ class LiveSitting:
         info = {"task_id": self.task.id, "policy": conversation.world.domain.policy, "valid": True}
         info["tools"] = conversation.world.domain.schemas()
         situation = Situation(self.record.id, info, conversation.seed, tuple(conversation.events))
-        failure: Failure | None = None
-        call = None
-        try:
-            action = await asyncio.wait_for(agent.act(situation), self._desk.settings.agent_timeout)
-            call = parse_action(action)
-        except InvalidAction as error:
-            failure = Failure("agent", "invalid_action", str(error))
-        except asyncio.TimeoutError:
-            seconds = self._desk.settings.agent_timeout
-            failure = Failure("agent", "timeout", f"The agent did not act within {seconds:g} s.")
-        except Exception as error:
-            kind = getattr(error, "kind", None)
-            failure = Failure("agent", kind if isinstance(kind, str) else "error", told(error))
+        found = await next_call(agent, situation, self._desk.settings.agent_timeout)
         async with self.session.lock:
             if self._conversation is not conversation or not isinstance(conversation.turn, AgentTurn):
                 return  # the person has left in the meantime
-            if call is not None:
-                conversation.act(call)
+            if isinstance(found, Failure):
+                log.warning("sitting %s: the agent failed (%s): %.200r", self.record.id, found.kind, found.message)
+                conversation.fail(found)
             else:
-                assert failure is not None
-                log.warning("sitting %s: the agent failed (%s): %s", self.record.id, failure.kind, failure.message)
-                conversation.fail(failure)
+                conversation.act(found)
             await self._store_surely()
 
     # -- what is kept, what is shown -------------------------------------------------------------------------------
@@ -255,7 +242,7 @@ class LiveSitting:
             "seconds_per_turn": [round(seconds, 1) for seconds in self._waits],
         }
         seat = Seat("human", "browser", {}, notes=notes)
-        serving = dataclasses.replace(agent.seat, notes=agent.notes(record.id))
+        serving = dataclasses.replace(agent.seat, notes=notes_of(agent, record.id))
         return make_trace(self._conversation, serving, seat, record.started, settings.terms)
 
     def _restored(self, events: Sequence[Event]) -> Conversation:

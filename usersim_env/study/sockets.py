@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from usersim_env.study.limits import BAD_FRAMES, MAX_TABS, Bucket
+from usersim_env.study.limits import BAD_FRAMES, MAX_TABS, PATIENCE, Bucket
 from usersim_env.study.session import PersonSession
 from usersim_env.study.wire import Refused, read_move
 
@@ -61,13 +62,18 @@ class PageSocket:
             self._session.part(self)
             for task in (writer, reader):
                 task.cancel()
-            for outcome in await asyncio.gather(writer, reader, return_exceptions=True):
-                # What a broken connection raises is no news: the page reconnects.
-                if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect | RuntimeError):
-                    log.error("a page was cut off by a fault of ours", exc_info=outcome)
+            for error in await asyncio.gather(writer, reader, return_exceptions=True):
+                self._note(error)
+
+    def _note(self, error: BaseException | None) -> None:
+        """What a broken connection raised is no news: the page reconnects. Anything else is a fault of ours."""
+        if isinstance(error, asyncio.TimeoutError):
+            log.warning("a page was let go: it did not read what it was sent")
+        elif isinstance(error, Exception) and not isinstance(error, OSError | RuntimeError | WebSocketDisconnect):
+            log.error("a page was let go: its move could not be handled", exc_info=error)
 
     async def _write(self) -> None:
-        await self._socket.send_json(self._session.hello())
+        await self._send(self._session.hello())
         self._wake.set()
         while True:
             await self._wake.wait()
@@ -76,12 +82,16 @@ class PageSocket:
                 await self._socket.close(TOO_MANY_TABS, "opened in too many tabs")
                 return
             while not self._answers.empty():
-                await self._socket.send_json(self._answers.get_nowait())
+                await self._send(self._answers.get_nowait())
             if (version := self._session.version) != self.shown:
                 frame = self._session.state(self._sent)
                 self._sent += len(frame["messages"])
-                await self._socket.send_json(frame)
+                await self._send(frame)
                 self.shown = version
+
+    async def _send(self, frame: dict[str, Any]) -> None:
+        # In ASCII: an agent may say half a character, which no frame could carry otherwise.
+        await asyncio.wait_for(self._socket.send_text(json.dumps(frame)), PATIENCE)
 
     async def _read(self) -> None:
         while True:

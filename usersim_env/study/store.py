@@ -51,7 +51,7 @@ class Store:
 
     def __init__(self, settings: StudySettings, kept: dict[str, Any]) -> None:
         folder = settings.folder
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what people said is for nobody else on this machine
         self._lock = _locked(folder / "lock")
         try:
             # The key of addresses and pseudonyms; without it nobody is recognised.
@@ -193,7 +193,7 @@ def _locked(path: Path) -> int:
 def kept_secret(path: Path, new: bytes) -> bytes:
     """What a file for the owner's eyes only holds; made once, whole or not at all, whenever the server is killed."""
     if not path.exists():
-        made = path.with_suffix(".new")
+        made = path.with_name(f"{path.name}.new")
         with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(new)
             file.flush()

@@ -78,7 +78,6 @@ class Study:
         """Lets everybody go and the folder too; everything is stored already."""
         for live in self.live.values():
             live.leave()
-        self.agent.close()
         self.store.close()
 
     # -- taking part -----------------------------------------------------------------------------------------------
@@ -167,7 +166,8 @@ class Study:
             return self.live[sitting]
         if sitting in self._begun:
             raise NotFound("This conversation is about to begin. Please reload the page.")
-        if record.ended is not None and time.time() > record.ended + 3600 * self.settings.address_hours:
+        ended = record.started if record.ended is None else record.ended  # None: its data was deleted
+        if time.time() > ended + 3600 * self.settings.address_hours:
             raise NotFound("This conversation is over, and its address is not valid any more.", gone=True)
         return self._closed.setdefault(sitting, _Closed(record, self.settings))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
@@ -14,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from usersim_env.study.addresses import Find, NotFound
+from usersim_env.study.limits import Buckets
 from usersim_env.study.sockets import PageSocket
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,12 @@ HEADERS = {
 """On every answer: no script but ours, no request to anybody else, the address in no referrer and no cache."""
 
 
+class _Denied(Exception):
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.text, self.status = text, status
+
+
 def person_routes(find: Find, origins: Collection[str]) -> list[BaseRoute]:
     """The routes of a person's address.
 
@@ -48,6 +57,7 @@ def person_routes(find: Find, origins: Collection[str]) -> list[BaseRoute]:
         find: looks a token up.
         origins: ``https://host`` of pages that may open a socket.
     """
+    opened = Buckets(rate=1, burst=30)
 
     async def page(request: Request) -> Response:
         return static("index.html")
@@ -63,13 +73,14 @@ def person_routes(find: Find, origins: Collection[str]) -> list[BaseRoute]:
         return JSONResponse({"open": True})
 
     async def socket(websocket: WebSocket) -> None:
-        if not same_origin(websocket, origins):
-            log.warning("a socket was refused: it came from another site")
-            await websocket.send_denial_response(JSONResponse({"error": "This comes from another site."}, 403))
-            return
+        token = websocket.path_params["token"]
         try:
-            found = find(websocket.path_params["token"])
-        except NotFound as error:
+            if not same_origin(websocket, origins):
+                raise _Denied("This comes from another site.", 403)
+            found = find(token)
+            if not opened.take(token):
+                raise _Denied("Too many connections at once. Please wait a moment.", 429)
+        except (NotFound, _Denied) as error:
             await websocket.send_denial_response(JSONResponse({"error": error.text}, error.status))
             return
         await PageSocket(websocket, found.session, found.seen).run()
@@ -96,23 +107,59 @@ def same_origin(connection: HTTPConnection, origins: Collection[str]) -> bool:
 
 
 def peer(connection: HTTPConnection) -> str:
-    """The network address that asks; that of the person where a proxy on this machine says so."""
-    return connection.client.host if connection.client is not None else ""
+    """The network that asks, whatever address of its own a client chooses; behind a proxy on this machine, the
+    client's that the proxy names.
+    """
+    host = connection.client.host if connection.client is not None else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host[:100]
+    return str(ipaddress.ip_network((host, 64), strict=False)) if address.version == 6 else host
+
+
+def app_of(routes: Sequence[BaseRoute]) -> ASGIApp:
+    """An app of these routes, and of no others: not even a redirection that would name the request's own Host."""
+    app = Starlette(routes=routes)
+    app.router.redirect_slashes = False
+    return SecurityHeaders(app)
 
 
 class SecurityHeaders:
-    """Puts `HEADERS` on every answer."""
+    """Puts `HEADERS` on every answer, also to a socket that is refused, and logs refusals by what was asked for."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
+        accepted = False
 
         async def with_headers(message: Message) -> None:
+            nonlocal accepted
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
-                headers = MutableHeaders(scope=message)
-                headers.update(HEADERS)
+                MutableHeaders(scope=message).update(HEADERS)
+                _note(scope, message["status"])
+            elif message["type"] == "websocket.close" and not accepted:  # Starlette's way to say 404 to a socket
+                await JSONResponse({"error": "There is no such address."}, 404)(scope, receive, with_headers)
+                return
+            accepted |= message["type"] == "websocket.accept"
             await send(message)
 
         await self._app(scope, receive, with_headers)
+
+
+_PLACES = ("", "admin", "health", "join", "page", "s", "welcome")
+_METHODS = ("GET", "HEAD", "POST")
+_NO_ATTACK = (409, 410)  # nobody's fault: the study is full, the conversation is over
+
+
+def _note(scope: Scope, status: int) -> None:
+    """A refusal for the log; nothing of it is the client's own words, and the rest of the address may be a secret."""
+    if status < 400 or status in _NO_ATTACK:
+        return
+    place = scope["path"].split("/")[1:2]
+    where = f"/{place[0]}" if place and place[0] in _PLACES else "some other address"
+    method = scope.get("method", "socket")
+    how = method if method in (*_METHODS, "socket") else "another method"
+    log.warning(f"answered {status} to {how}, {where}, from %s", peer(HTTPConnection(scope)))

@@ -1,0 +1,72 @@
+"""The agent is asked for one action. Its output is as untrusted as a participant's: it harms its own sitting only."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+from usersim_env.domains.canonical import checked, evidence
+from usersim_env.errors import InvalidAction, told
+from usersim_env.feedback import Failure
+from usersim_env.messages import ToolCall, parse_action
+from usersim_env.study.agents import AgentSide, Situation
+from usersim_env.study.limits import MAX_ACTION
+
+log = logging.getLogger(__name__)
+
+_LONGEST_MESSAGE, _LONGEST_KIND = 500, 40  # characters
+
+
+async def next_call(agent: AgentSide, situation: Situation, timeout: float) -> ToolCall | Failure:
+    """The agent's next action, or how it failed; whatever it does, this returns within ``timeout`` seconds."""
+    asked = asyncio.ensure_future(_asked(agent, situation))
+    try:
+        # Not wait_for, which would wait for an agent that does not let itself be cancelled.
+        await asyncio.wait({asked}, timeout=timeout)
+    finally:
+        found = asked.result() if asked.done() else None
+        asked.cancel()
+    return Failure("agent", "timeout", f"The agent did not act within {timeout:g} s.") if found is None else found
+
+
+def notes_of(agent: AgentSide, sitting: str) -> dict[str, Any]:
+    """What the agent says of an episode; nothing where that cannot be written into a trace."""
+    try:
+        notes: dict[str, Any] = checked(dict(agent.notes(sitting)))
+        if len(json.dumps(notes)) > MAX_ACTION:
+            raise ValueError(f"longer than {MAX_ACTION} characters")
+    except Exception as error:
+        log.warning("sitting %s: the agent's notes are left out: %.200r", sitting, told(error))
+        return {}
+    return notes
+
+
+async def _asked(agent: AgentSide, situation: Situation) -> ToolCall | Failure:
+    try:
+        return _bounded(parse_action(await agent.act(situation)))
+    except InvalidAction as error:
+        return Failure("agent", "invalid_action", str(error)[:_LONGEST_MESSAGE])
+    except BaseException as error:  # also what would end the server, such as an agent's sys.exit()
+        return Failure("agent", _kind(error), told(error)[:_LONGEST_MESSAGE])
+
+
+def _kind(error: BaseException) -> str:
+    try:
+        kind = getattr(error, "kind", None)
+    except Exception:  # a foreign error may raise anything when it is looked at
+        return "error"
+    return kind if type(kind) is str and kind.isidentifier() and len(kind) <= _LONGEST_KIND else "error"
+
+
+def _bounded(call: ToolCall) -> ToolCall:
+    """The call; raises `InvalidAction` where it is too long to be stored, shown and read again by everybody."""
+    try:
+        kept = checked(call.arguments)
+    except Exception:
+        kept = evidence(call.arguments)  # what the conversation will keep of a call that it refuses
+    length = len(json.dumps([call.name, kept]))
+    if length > MAX_ACTION:
+        raise InvalidAction(f"An action has at most {MAX_ACTION} characters as JSON, this one has {length}.")
+    return call
