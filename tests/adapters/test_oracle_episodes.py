@@ -23,6 +23,11 @@ SEED = 3
 Oracle = Callable[[str, str], Callable[[], Any]]
 
 
+def library(name: str) -> Any:
+    """Imports a library. All skips come from this line, so that pytest says them in one."""
+    return pytest.importorskip(name, reason="libraries of adapters are not installed: make adapters")
+
+
 def by_gymnasium(settings: EpisodeSettings, oracle: Oracle) -> list[float]:
     env: gym.Env[Any, Any] = gym.make(settings.env_id, **settings.keywords)
     if settings.weights is not None:
@@ -41,8 +46,15 @@ def by_gymnasium(settings: EpisodeSettings, oracle: Oracle) -> list[float]:
     return rewards
 
 
-def by_episode(settings: EpisodeSettings, oracle: Oracle, reads: str) -> list[float]:
-    episode = ChatEpisode(settings, "text" if reads == "hermes" else "call")
+def by_text(settings: EpisodeSettings, oracle: Oracle) -> list[float]:
+    return by_episode(ChatEpisode(settings, "text"), oracle, "hermes")
+
+
+def by_call(settings: EpisodeSettings, oracle: Oracle) -> list[float]:
+    return by_episode(ChatEpisode(settings, "call"), oracle, "call")
+
+
+def by_episode(episode: ChatEpisode, oracle: Oracle, reads: str) -> list[float]:
     rewards = []
     for task_id in TASKS:
         move, turn = oracle(task_id, reads), episode.begin(task_id, SEED)
@@ -57,12 +69,16 @@ def by_chat_loop(settings: EpisodeSettings, oracle: Oracle) -> list[float]:
     rewards = []
     for task_id in TASKS:
         move = oracle(task_id, "message")
-        rewards.append(play(lambda messages, tools, move=move: move(), settings, task_id, SEED).last.score())
+
+        def complete(messages: Any, tools: Any, move: Callable[[], Any] = move) -> Any:
+            return move()
+
+        rewards.append(play(complete, settings, task_id, SEED).last.score())
     return rewards
 
 
 def by_skyrl(settings: EpisodeSettings, oracle: Oracle) -> list[float]:
-    gym_of_skyrl = pytest.importorskip("skyrl_gym", reason="skyrl-gym is not installed: make adapters")
+    gym_of_skyrl = library("skyrl_gym")
     if "tau" not in gym_of_skyrl.registry:
         gym_of_skyrl.register("tau", entry_point="usersim_env.adapters.skyrl:TauTextEnv")
     config = {"env_id": settings.env_id, "keywords": settings.keywords, "weights": settings.weights}
@@ -81,11 +97,10 @@ def by_skyrl(settings: EpisodeSettings, oracle: Oracle) -> list[float]:
 
 
 def by_verl(settings: EpisodeSettings, oracle: Oracle) -> list[float]:
-    pytest.importorskip("verl", reason="verl is not installed: make adapters")
-    config = {"env_id": settings.env_id, "keywords": settings.keywords, "weights": settings.weights}
-    interaction = verl_adapter.TauInteraction({"name": "tau", **config})
-    made = EpisodeSettings.read({"format": "react", **config})
-    return [asyncio.run(_verl(interaction, row, oracle)) for row in verl_adapter.rows(made, TASKS, [SEED], "tau")]
+    library("verl")
+    config = {"name": "tau", "env_id": settings.env_id, "keywords": settings.keywords, "weights": settings.weights}
+    interaction = verl_adapter.TauInteraction(config)
+    return [asyncio.run(_verl(interaction, row, oracle)) for row in verl_adapter.rows(config, TASKS, [SEED])]
 
 
 async def _verl(interaction: Any, row: dict[str, Any], oracle: Oracle) -> float:
@@ -102,7 +117,7 @@ async def _verl(interaction: Any, row: dict[str, Any], oracle: Oracle) -> float:
 
 
 def by_openenv(settings: EpisodeSettings, oracle: Oracle) -> list[float]:
-    pytest.importorskip("openenv", reason="openenv is not installed: make adapters")
+    library("openenv")
     env = openenv_adapter.TauEnvironment(settings)
     rewards = []
     for task_id in TASKS:
@@ -115,13 +130,14 @@ def by_openenv(settings: EpisodeSettings, oracle: Oracle) -> list[float]:
 
 
 ADAPTERS: dict[str, Callable[[EpisodeSettings, Oracle], list[float]]] = {
-    "text": lambda settings, oracle: by_episode(settings, oracle, "hermes"),
-    "call": lambda settings, oracle: by_episode(settings, oracle, "call"),
+    "text": by_text,
+    "call": by_call,
     "chat_loop": by_chat_loop,
     "openenv": by_openenv,
     "skyrl": by_skyrl,
     "verl": by_verl,
 }
+"""Beside verifiers, which takes seconds for a turn: tests/adapters/test_verifiers.py."""
 
 
 @pytest.fixture(scope="module")

@@ -35,26 +35,25 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def rows(settings: EpisodeSettings, task_ids: Sequence[str], seeds: Sequence[int], name: str) -> list[dict[str, Any]]:
+def rows(config: Mapping[str, Any], task_ids: Sequence[str], seeds: Sequence[int]) -> list[dict[str, Any]]:
     """Rows of verl's data set: the prompt with policy, tools and opening, and what the interaction is started with.
 
     Args:
-        settings: those of the interaction config.
+        config: the interaction's, with its ``name``.
         task_ids: one row per task and seed.
         seeds: of the user side.
-        name: of the interaction in verl's config.
 
     Raises:
         NotScored: the user side failed at an opening.
     """
-    episode = ChatEpisode(settings)
+    episode = ChatEpisode(_settings(config))
     found = []
     for task_id in task_ids:
         for seed in seeds:
             turn = episode.begin(task_id, seed)
             if turn.done:
                 turn.score()
-            started = {"name": name, "task_id": task_id, "seed": seed}
+            started = {"name": config["name"], "task_id": task_id, "seed": seed}
             found.append({"prompt": list(turn.messages), "extra_info": {"interaction_kwargs": started}})
     episode.close()
     return found
@@ -107,7 +106,7 @@ def _interaction() -> type:
 
         def __init__(self, config: dict[str, Any]) -> None:
             super().__init__(config)
-            self._settings = EpisodeSettings.read({"format": "react", **config}, ("name",))
+            self._settings = _settings(config)
             self._episodes: dict[str, ChatEpisode] = {}
             self._openings: dict[str, str] = {}
 
@@ -147,10 +146,14 @@ def _interaction() -> type:
     return TauInteraction
 
 
+def _settings(config: Mapping[str, Any]) -> EpisodeSettings:
+    return EpisodeSettings.read({"format": "react", **config}, ("name",))
+
+
 def _same_opening(opening: str, messages: list[Chat]) -> None:
     prompt = "\n".join(str(m["content"]) for m in messages[:-1])
     if prompt != opening:
         raise UsageError(
-            f"The row's prompt ends with {prompt[-80:]!r}, but the episode opened with {opening[-80:]!r}. Make the "
-            "rows with usersim_env.adapters.verl.rows, the same settings, and a user side that a seed repeats."
+            f"The row's prompt ends with {prompt[-80:]!r}, but the episode opened with {opening[-80:]!r}. Make "
+            "rows with usersim_env.adapters.verl.rows, the same config, and a user side that its seed repeats."
         )
