@@ -190,11 +190,16 @@ class ChatEpisode:
         except InvalidAction as error:
             return self._ended((), self._below.fail(Failure("agent", "invalid_action", str(error))))
 
-    def fail(self, error: Exception | str) -> Turn:
-        """Ends the episode as not scored, for an outage of the agent's model or of the loop."""
-        kind = getattr(error, "kind", None)
+    def fail(self, error: Exception | str, kind: str = "error") -> Turn:
+        """Ends the episode as not scored, for an outage of the agent's model or of the loop.
+
+        Args:
+            error: what happened.
+            kind: what summaries group by, where ``error`` has no ``kind`` of its own.
+        """
+        own = getattr(error, "kind", None)
         message = error if isinstance(error, str) else told(error)
-        failure = Failure("agent", kind if isinstance(kind, str) else "error", message)
+        failure = Failure("agent", own if isinstance(own, str) else kind, message)
         return self._ended((), self._below.fail(failure))
 
     def close(self) -> None:
