@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib.util
 import itertools
 import json
@@ -76,14 +77,16 @@ def load_model(path: str | None) -> tuple[Any, Any]:
     except ImportError:
         raise InstallError(f"Training needs trl and transformers, which are not installed. {INSTALL}") from None
     found = path if path is not None else str(_small_model())
-    where, options = (found, {}) if not found.endswith(".gguf") else _gguf(Path(found))
-    tokenizer = AutoTokenizer.from_pretrained(where, **options)
-    model = AutoModelForCausalLM.from_pretrained(where, dtype="float32", **options)
-    return model, tokenizer
-
-
-def _gguf(path: Path) -> tuple[str, dict[str, str]]:
-    return str(path.parent), {"gguf_file": path.name}
+    if not found.endswith(".gguf"):
+        return AutoModelForCausalLM.from_pretrained(found, dtype="float32"), AutoTokenizer.from_pretrained(found)
+    file = {"pretrained_model_name_or_path": str(Path(found).parent), "gguf_file": Path(found).name}
+    read = AutoModelForCausalLM.from_pretrained(dtype="float32", **file)
+    # The weights are plain numbers now, but transformers calls the model quantized and would not train it.
+    plain = copy.deepcopy(read.config)
+    plain.__dict__.pop("quantization_config", None)
+    model = AutoModelForCausalLM.from_config(plain, dtype=read.dtype)
+    model.load_state_dict(read.state_dict())
+    return model, AutoTokenizer.from_pretrained(**file)
 
 
 def _small_model() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,9 @@ def test_the_examples_run() -> None:
     import doctest
 
     assert doctest.testmod(episode).failed == 0
+
+
+def test_the_first_block_of_the_page_runs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (root / "docs" / "adapters.md").read_text(encoding="utf-8")
+    exec(re.findall(r"```python\n(.*?)```", page, re.S)[0], {})
+    assert capsys.readouterr().out.endswith("False None\n")

@@ -88,7 +88,7 @@ def config(folder: Path, **changed: Any) -> Any:
         "logging_steps": 1,
         "report_to": "none",
         "save_strategy": "no",
-        "gradient_checkpointing": False,
+        "activation_checkpointing": False,
         "use_cpu": True,
         "disable_tqdm": True,
     }

@@ -14,6 +14,7 @@ and needs the episodes of a group in one process. Both are marked experimental b
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -180,13 +181,13 @@ def _generate(trainer: Any, prompts: list[list[int]], limit: int) -> list[list[i
     tokenizer, width = trainer.processing_class, max(map(len, prompts))
     padded = [[tokenizer.pad_token_id] * (width - len(ids)) + ids for ids in prompts]
     seen = [[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts]
-    device = trainer.accelerator.device
+    device, sampling = trainer.accelerator.device, copy.copy(trainer.generation_config)
+    sampling.max_new_tokens = limit
     with torch.no_grad(), unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
         out = model.generate(
             input_ids=torch.tensor(padded, device=device),
             attention_mask=torch.tensor(seen, device=device),
-            generation_config=trainer.generation_config,
-            max_new_tokens=limit,
+            generation_config=sampling,
         )
     eos = tokenizer.eos_token_id
     answers: list[list[int]] = out[:, width:].tolist()
