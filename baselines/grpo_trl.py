@@ -134,8 +134,10 @@ def finite(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _config(given: argparse.Namespace) -> Any:
+    import torch
     from trl import GRPOConfig
 
+    there = torch.accelerator.is_available()
     return GRPOConfig(
         output_dir=given.out,
         max_steps=given.steps,
@@ -146,6 +148,8 @@ def _config(given: argparse.Namespace) -> Any:
         logging_steps=1,
         report_to="none",
         save_strategy="no",
+        use_cpu=not there,
+        bf16=there,
     )
 
 

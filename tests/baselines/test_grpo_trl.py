@@ -90,6 +90,7 @@ def config(folder: Path, **changed: Any) -> Any:
         "save_strategy": "no",
         "activation_checkpointing": False,
         "use_cpu": True,
+        "bf16": False,
         "disable_tqdm": True,
     }
     return GRPOConfig(**(settings | changed))
@@ -263,3 +264,19 @@ def masked_texts(tokenizer: Any, out: Any) -> list[str]:
     covers = (out["completion_mask"] * out["tool_mask"]).tolist()
     rows = zip(out["completion_ids"].tolist(), covers, strict=True)
     return [tokenizer.decode([token for token, own in zip(ids, mask, strict=True) if own]) for ids, mask in rows]
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("mode", ["rollout", "environment"])
+def test_the_command_line(
+    mode: str, small_model: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """With a model of two layers that has learnt nothing."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    tiny = LlamaForCausalLM(LlamaConfig(vocab_size=49152, max_position_embeddings=8192, **sizes))
+    monkeypatch.setattr(grpo_trl, "load_model", lambda path: (tiny, small_model[1]))
+    given = "--steps 1 --generations 2 --max-steps 2 --turn-tokens 8 --completion-tokens 256"
+    grpo_trl.main([*given.split(), "--mode", mode, "--out", str(tmp_path)])
+    assert '"grad_norm"' in capsys.readouterr().out and (tmp_path / "model.safetensors").exists()
