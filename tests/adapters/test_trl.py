@@ -91,6 +91,13 @@ def test_a_model_that_speaks_no_chatml_is_refused(monkeypatch: pytest.MonkeyPatc
         played(monkeypatch, MOCK, lambda n: "Hello!")
 
 
+def test_what_cannot_be_played_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="more than one turn of 5000 tokens, got 4000"):
+        played(monkeypatch, MOCK, lambda n: "Hello!", turn_tokens=5000)
+    with pytest.raises(UsageError, match="task#seed, such as 'retail/train/3#0', got 'Hello'"):
+        adapter.rollout_func(Training(MOCK))(["Hello"], Trainer())
+
+
 def test_every_tool_is_a_typed_method_and_so_is_talking() -> None:
     made: Any = environment_factory(Training(EpisodeSettings("TauRetail-agenda-v0")))
     public = {name for name, _ in inspect.getmembers(made, inspect.isfunction) if not name.startswith("_")}

@@ -17,12 +17,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from usersim_env import Scene, User, UserSession
+from usersim_env import QUESTIONS, Say, Scene, Stop, User, UserSession
 from usersim_env.adapters import EpisodeSettings
 from usersim_env.adapters import trl as adapter
 from usersim_env.adapters.trl import Training
 from usersim_env.baselines import Oracle
 from usersim_env.errors import UserSideError
+from usersim_env.survey import Survey
 from usersim_env.users.agenda import AgendaUser
 from usersim_env.wrappers import chatml
 
@@ -34,23 +35,37 @@ GROUP, STEPS, TASK = 4, 3, "mock/train/1"
 
 @dataclass(frozen=True)
 class Flaky(User):
-    """The agenda user with planted outages: in every third episode the line is dead at the opening or later."""
+    """The agenda user with planted outages and a planted taste: in every third episode the line is dead, at the opening
+    or later, and in the others fewer words get a better survey, so that the episodes of a group differ."""
 
-    kind: ClassVar[str] = "agenda"
+    kind: ClassVar[str] = "scripted"
 
     count: Iterator[int] = field(default_factory=itertools.count)
 
     def begin(self, scene: Scene) -> UserSession:
         number = next(self.count)
-        session = AgendaUser("humanlike").begin(scene)
-        if number % 3 == 2:
-            name = "open" if number % 2 else "reply"
-            setattr(session, name, broken)
-        return session
+        return FlakySession(AgendaUser("humanlike").begin(scene), number % 3 == 2, bool(number % 2))
 
 
-def broken(scene: Scene) -> Any:
-    raise UserSideError("The line is dead.", "outage")
+class FlakySession(UserSession):
+    def __init__(self, inner: UserSession, breaks: bool, at_once: bool) -> None:
+        self._inner, self._breaks, self._at_once = inner, breaks, at_once
+
+    def open(self, scene: Scene) -> Say | Stop:
+        if self._breaks and self._at_once:
+            raise UserSideError("The line is dead.", "outage")
+        return self._inner.open(scene)
+
+    def reply(self, scene: Scene) -> Say | Stop:
+        if self._breaks:
+            raise UserSideError("The line is dead.", "outage")
+        return self._inner.reply(scene)
+
+    def fill_survey(self, scene: Scene) -> Survey | None:
+        words = sum(len(turn.content.split()) for turn in scene.transcript if turn.role == "agent")
+        question = next(question for question in QUESTIONS if question.field == "overall_score")
+        labels = sorted(question.answers, key=question.level, reverse=True)
+        return Survey({question.field: labels[min(words // 8, len(labels) - 1)]})
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +112,7 @@ def config(folder: Path, **changed: Any) -> Any:
 
 
 def largest_change(model: Any, before: dict[str, Any]) -> float:
-    return float(max((after - before[name]).abs().max() for name, after in model.named_parameters()))
+    return float(max((after.detach() - before[name]).abs().max() for name, after in model.named_parameters()))
 
 
 def copied(model: Any) -> dict[str, Any]:
@@ -123,7 +138,9 @@ def test_our_loop(
 
     monkeypatch.setattr(adapter, "rollout_func", recorded)
     keywords = {"user": Flaky(), "split": "train", "max_steps": 2}
-    training = Training(EpisodeSettings("TauMock-v0", keywords, {"rule": 1.0, "survey.mean": 1.0}), [TASK], (0,), 24)
+    training = Training(
+        EpisodeSettings("TauMock-v0", keywords, {"rule": 1.0, "survey.overall_score": 1.0}), [TASK], (0,), 24
+    )
     trainer = grpo_trl.make_trainer(model, tokenizer, training, "rollout", config(tmp_path))
     advantages = watch_advantages(trainer, monkeypatch)
     before = copied(model)

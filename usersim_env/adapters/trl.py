@@ -135,6 +135,11 @@ def rollout_func(training: Training) -> Rollout:
         tokenizer = trainer.processing_class
         room = trainer.args.max_completion_length - training.turn_tokens
         _speaks_chatml(tokenizer)
+        if room < 1:
+            raise UsageError(
+                f"max_completion_length is of a whole episode and must hold more than "
+                f"one turn of {training.turn_tokens} tokens, got {trainer.args.max_completion_length}."
+            )
         while len(episodes) < len(prompts):
             episodes.append(ChatEpisode(training.episode))
         rows = [
@@ -204,7 +209,9 @@ def _speaks_chatml(tokenizer: Any) -> None:
 
 
 def _parse(prompt: str) -> tuple[str, int]:
-    task_id, _, seed = prompt.rpartition("#")
+    task_id, _, seed = str(prompt).rpartition("#")
+    if not task_id or not seed.isdecimal():
+        raise UsageError(f"A prompt of rollout_func is task#seed, such as 'retail/train/3#0', got {prompt!r:.80}.")
     return task_id, int(seed)
 
 
