@@ -65,7 +65,7 @@ class FlakySession(UserSession):
         words = sum(len(turn.content.split()) for turn in scene.transcript if turn.role == "agent")
         question = next(question for question in QUESTIONS if question.field == "overall_score")
         labels = sorted(question.answers, key=question.level, reverse=True)
-        return Survey({question.field: labels[min(words // 8, len(labels) - 1)]})
+        return Survey({question.field: labels[min(words // 12, len(labels) - 1)]})
 
 
 @pytest.fixture(scope="module")
