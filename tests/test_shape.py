@@ -25,14 +25,17 @@ ORDER = """
     study.limits study.wire study.session study.addresses study.sockets study.web study.transport study.local
     users.base users.seating users.scripted users.agenda* users.llm* users.recorded.* users.replay
     users.terminal users.browser users.__init__ env_settings env multi_agent.* registration rollout estimate
-    play task_list groups importers.* rescore gap.* rating_file rate study.* checking bench adapters.*
-    wrappers.* __init__ baselines.* demo commands.* cli
+    play task_list groups importers.* rescore gap.* rating_file rate study.* checking bench wrappers.*
+    adapters.* __init__ baselines.* demo commands.* cli
 """.split()
 
 FOLDERS = {"usersim_env": "", "wrappers": "wrappers.", "baselines": "baselines."}
 """Folder → where its files are in the package; the links inside usersim_env/ are not followed."""
 
-OPTIONAL = set("jinja2 litellm matplotlib ray starlette tau_bench tau_trait torch uvicorn websockets".split())
+OPTIONAL = set(
+    "datasets jinja2 litellm matplotlib openenv ray skyrl_gym starlette tau_bench tau_trait torch transformers trl "
+    "uvicorn verifiers verl websockets".split()
+)
 """Packages that a lean installation lacks: the only ones that may be imported inside a function."""
 
 BANNED = {"common", "helper", "helpers", "manager", "managers", "misc", "util", "utils"}

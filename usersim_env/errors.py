@@ -10,6 +10,7 @@
     │   └── TermsError                    the terms of a trace forbid what was asked for
     ├── OutOfTurn                         a driver told the conversation something it had not asked for
     ├── InstallError                      something is not installed, or is not what we verified
+    ├── NotScored                         a loop that knows numbers only asked a failed episode for its reward
     ├── ModelError                        a language model did not answer, whichever seat asked it
     └── UserSideError                     the user side failed: becomes a Failure, never a reward of 0
         ├── Abandoned                     the person left
@@ -52,6 +53,10 @@ class OutOfTurn(UsersimError):
 
 class InstallError(UsersimError):
     """Something is missing, or its content differs from what was verified."""
+
+
+class NotScored(UsersimError):
+    """A loop that knows numbers only asked for the reward of an episode that has none; 0 would be a lie."""
 
 
 class ModelError(UsersimError):

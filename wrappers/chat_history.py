@@ -42,6 +42,9 @@ class ChatHistory(TauWrapper):
         env: an env of this package whose observation is ``{"role", "name", "content"}``.
         system: true for the domain's policy as system message, a str for words of your own, false for none.
 
+    Attributes:
+        system: the system message, or false.
+
     Raises:
         UsageError: the env's observation is another one.
 
@@ -61,7 +64,7 @@ class ChatHistory(TauWrapper):
             raise UsageError(f"ChatHistory wraps an env that gives role, name and content, got {space!r}.")
         policy = tau_env(env, "ChatHistory").policy
         super().__init__(env, system=system)
-        self._system = policy if system is True else system
+        self.system = policy if system is True else system
         self._messages: list[Chat] = []
         self._made = 0
         self.observation_space = MessageList()
@@ -70,7 +73,7 @@ class ChatHistory(TauWrapper):
         """Starts an episode and returns the system message and the opening."""
         observation, info = self.env.reset(seed=seed, options=options)
         self._made = 0
-        self._messages = [{"role": "system", "content": self._system}] if self._system else []
+        self._messages = [{"role": "system", "content": self.system}] if self.system else []
         self._hear([observation], [])
         return copied(self._messages), info
 

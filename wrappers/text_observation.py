@@ -90,13 +90,21 @@ def chatml(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, A
     for message in messages:
         body = [message.get("content") or ""]
         if message["role"] == "system" and tools:
-            body += ["", "# Tools", "", "<tools>", *(json.dumps(tool["function"]) for tool in tools), "</tools>"]
-            body += ['Call one with <tool_call>{"name": …, "arguments": {…}}</tool_call>.']
+            body = [with_tools(body[0], tools)]
         if message["role"] == "tool":
             body = ["<tool_response>", *body, "</tool_response>"]
         body += [_called(call) for call in message.get("tool_calls") or () if isinstance(call, Mapping)]
         blocks.append(f"<|im_start|>{message['role']}\n" + "\n".join(body).strip() + "<|im_end|>\n")
     return "".join(blocks) + "<|im_start|>assistant\n"
+
+
+_HOW = 'Call one with <tool_call>{"name": …, "arguments": {…}}</tool_call>.'
+
+
+def with_tools(system: str, tools: Sequence[Mapping[str, Any]], how: str = _HOW) -> str:
+    """A system message that lists the tools, one JSON line each, and says how one is called."""
+    listed = (json.dumps(tool["function"]) for tool in tools)
+    return "\n".join((system, "", "# Tools", "", "<tools>", *listed, "</tools>", how))
 
 
 def _called(call: Mapping[str, Any]) -> str:
