@@ -106,10 +106,10 @@ ENV_CONTRACTS = (
     env_contracts.closing,
 )
 USER_CONTRACTS = (
+    user_contracts.turns,
     user_contracts.setting,
     user_contracts.pickling,
     user_contracts.tasks,
-    user_contracts.turns,
     user_contracts.surveys,
     user_contracts.scenes,
     user_contracts.seeds,

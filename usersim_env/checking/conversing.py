@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 from collections.abc import Iterator
 from typing import Any
@@ -98,5 +99,10 @@ class Episode:
         else:
             for _ in self.plain():
                 pass
-        self.session.close()
+        self.close()
         return self
+
+    def close(self) -> None:
+        """Frees the session; what that raises is the business of the contract of closing."""
+        with contextlib.suppress(Exception):
+            self.session.close()

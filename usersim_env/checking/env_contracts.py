@@ -14,7 +14,7 @@ from gymnasium.utils import env_checker
 
 from usersim_env.checking.findings import Broken, NotChecked, shown
 from usersim_env.checking.held import held, left
-from usersim_env.checking.leaks import AnyEnv, Search, texts
+from usersim_env.checking.leaks import AnyEnv, Search
 from usersim_env.checking.subject import OPENING, REPLY, STOPPING, TALKER, Subject, same, says
 from usersim_env.domains import get_task
 from usersim_env.domains.sound import problems_of_calls
@@ -50,15 +50,15 @@ def gymnasium_api(subject: Subject) -> Iterator[Broken]:
 
 def options(subject: Subject) -> Iterator[Broken]:
     """The options of reset reach the env: task_id, user, tools, lazy_open; an unknown one warns."""
-    env, task_id = subject.env, subject.task_ids[-1]
+    env = subject.env
     advice = "A wrapper passes reset's seed and options on to the env below."
-    observation, info = env.reset(seed=0, options={"task_id": task_id, "user": TALKER})
-    if info.get("task_id") != task_id:
-        yield Broken(
-            f"reset with the option task_id={task_id!r}", f"task_id {shown(info.get('task_id'))}", "that task", advice
-        )
-    if OPENING not in " ".join(texts(observation)):
-        yield Broken("reset with the option user=…", shown(observation), f"its opening {OPENING!r}", advice)
+    for task_id in subject.task_ids:
+        _, info = env.reset(seed=0, options={"task_id": task_id, "user": TALKER})
+        if (got := info.get("task_id")) != task_id:
+            yield Broken(f"reset with the option task_id={task_id!r}", f"task_id {shown(got)}", "that task", advice)
+            break
+    if (said := [message.content for message in subject.core.trace().messages]) != [OPENING]:
+        yield Broken("reset with the option user=…", f"the turns {shown(said)}", f"its opening {OPENING!r}", advice)
     _, info = env.reset(seed=0, options={"tools": False, "user": TALKER})
     if kept := {"policy", "tools"} & set(info):
         yield Broken("reset with the option tools=False", f"{' and '.join(sorted(kept))} in info", "neither", advice)
@@ -154,7 +154,7 @@ def malformed_actions(subject: Subject) -> Iterator[Broken]:
     """What is no action raises InvalidAction before anything changes; what is wrong inside gets a readable error."""
     subject.start(TALKER)
     calls = {"name": "respond", "arguments": {"content": ""}} in subject.env.action_space
-    for action in NO_ACTIONS if calls else (None, 3):
+    for action in (action for action in NO_ACTIONS if action not in subject.env.action_space):
         before = subject.core.trace().events
         try:
             subject.env.step(action)

@@ -150,7 +150,7 @@ def sessions(sitting: Sitting) -> Iterator[Broken]:
     for _ in itertools.zip_longest(*(episode.plain() for episode in episodes)):
         pass
     for episode in episodes:
-        episode.session.close()
+        episode.close()
     mixed = [(episode.said, episode.error) for episode in episodes]
     if mixed != alone * 2:
         yield Broken(
