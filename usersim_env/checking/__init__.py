@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from usersim_env.checking import end_contracts, env_contracts, user_contracts
+from usersim_env.checking import end_contracts, env_contracts, episode_contracts, user_contracts
 from usersim_env.checking.findings import Report, hold
 from usersim_env.checking.leaks import AnyEnv, AsAction
 from usersim_env.checking.subject import subject_of
@@ -92,18 +92,18 @@ ENV_CONTRACTS = (
     env_contracts.spaces,
     env_contracts.fresh_tools,
     env_contracts.malformed_actions,
-    env_contracts.seeds,
-    env_contracts.no_leak,
-    env_contracts.resets,
-    env_contracts.domain,
+    episode_contracts.seeds,
+    episode_contracts.no_leak,
+    episode_contracts.resets,
+    episode_contracts.domain,
     end_contracts.rewards,
     end_contracts.stops,
     end_contracts.transfers,
     end_contracts.limit,
     end_contracts.failures,
     end_contracts.failing_survey,
-    env_contracts.spec,
-    env_contracts.closing,
+    episode_contracts.spec,
+    episode_contracts.closing,
 )
 USER_CONTRACTS = (
     user_contracts.turns,

@@ -27,7 +27,8 @@ GREETINGS = 6
 Step: TypeAlias = tuple[Any, float, bool, bool, dict[str, Any]]
 
 
-def _as_call(call: ToolCall) -> Any:
+def as_call(call: ToolCall) -> dict[str, Any]:
+    """The call as an action of `TauEnv`."""
     return {"name": call.name, "arguments": dict(call.arguments)}
 
 
@@ -38,7 +39,7 @@ def _as_message(call: ToolCall) -> Any:
 
 
 def _as_text(call: ToolCall) -> Any:
-    return call.arguments["content"] if call.name == RESPOND else f"<tool_call>{json.dumps(_as_call(call))}</tool_call>"
+    return call.arguments["content"] if call.name == RESPOND else f"<tool_call>{json.dumps(as_call(call))}</tool_call>"
 
 
 def says(content: str) -> ToolCall:
@@ -150,7 +151,7 @@ def subject_of(env: AnyEnv | str, as_action: AsAction | None, keywords: dict[str
         rebuild = lambda: gym.make(found, disable_env_checker=True)  # noqa: E731
     if as_action is None:
         space, probe = env.action_space, says("Hello!")
-        as_action = next((shape for shape in (_as_call, _as_message, _as_text) if shape(probe) in space), None)
+        as_action = next((shape for shape in (as_call, _as_message, _as_text) if shape(probe) in space), None)
     return Subject(env, rebuild, as_action, spec is None or not spec.nondeterministic)
 
 
