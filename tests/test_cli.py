@@ -38,7 +38,7 @@ def test_help_shows_an_example_that_parses(command: str, capsys: pytest.CaptureF
         (("tasks", "--tasks", "0-999"), "retail test has the tasks 0 to 114"),
         (("tasks", "--tasks", "x"), "takes all, 0-9, 1,4 or ids"),
         (("tasks", "--split", "tset"), "Did you mean 'test'"),
-        (("tasks", "--domain", "retial"), "invalid choice"),
+        (("tasks", "--domain", "retial"), "Unknown domain 'retial'. Did you mean 'retail'?"),
         (("rollout", "--env", "TauRetail-agenda-v1", "--agent", "clerk", "--out", "x"), "TauRetail-agenda-v0"),
         (("rollout", "--env", "TauMock-v0", "--agent", "silent", "--out", "x"), "no user side of its own"),
         (("rollout", "--env", "TauMock-agenda-v0", "--agent", "clrk", "--out", "x"), "Did you mean 'clerk'"),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import gymnasium as gym
 import pytest
 
 from usersim_env import Failure, Feedback, Say, ScriptedUser, Stop, TauEnv, User, UserSession, read_traces
+from usersim_env.checking.held import held
 from usersim_env.errors import Abandoned, InvalidAction, UsageError
 from usersim_env.scene import Scene
 from usersim_env.survey import Survey
@@ -295,18 +294,14 @@ def test_session_is_closed_once_and_may_fail_at_that() -> None:
 
 
 def test_close_leaves_nothing_behind(tmp_path: Path) -> None:
-    def held() -> tuple[set[str], set[threading.Thread]]:
-        if not Path("/proc/self/fd").is_dir():
-            pytest.skip("no /proc/self/fd here")
-        files = {f"{fd}:{os.readlink(fd)}" for fd in Path("/proc/self/fd").iterdir() if fd.exists()}
-        return files, set(threading.enumerate())
-
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("no /proc/self/fd here")
     run(make("TauRetail-agenda-v0"))  # what is loaded once per process is loaded now
     before = held()
     for name in ("TauRetail-agenda-v0", "TauMock-human-v0"):
         env = make(name, record=tmp_path / "t.jsonl")
         env.reset()
-        assert len(held()[0]) == len(before[0]) + 1, "the file of traces is open: this test can fail"
+        assert len(held().files) == len(before.files) + 1, "the file of traces is open: this test can fail"
         env.close()
         env.close()
     assert held() == before

@@ -1,165 +1,40 @@
 """No leak: the agent never sees the instruction, expected calls or expected outputs before somebody has said them.
 
-Observations, infos and every public attribute are searched before each action for every expected argument value and
-required output of five characters or more and for every piece of the instruction of forty. What the user side and the
-tools have really said is known from a recording user side and a world of the test's own, not from the env.
+The search is `usersim_env.checking`'s; here it runs over many tasks, agents and user sides, and over planted leaks.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
 import pytest
 
-from usersim_env import Say, Scene, ScriptedUser, Stop, Survey, TauEnv, User, UserSession
-from usersim_env.domains import Task, World, get_domain
+from usersim_env import ScriptedUser, User
+from usersim_env.checking.leaks import PIECE, Search, leaves, secrets_of
+from usersim_env.checking.subject import as_call, says
+from usersim_env.domains import Task, get_domain
 from usersim_env.messages import ToolCall
 from usersim_env.users.agenda import AgendaUser
 
-SHORTEST, PIECE = 5, 40
 NEUTRAL = ScriptedUser(("Hello.", "All right."), repeat=True, answers={"reuse": "Maybe"})
 FAILING = ScriptedUser(("Hello.", RuntimeError("no answer")))
 Env = gym.Env[Any, Any]
+Plan = Callable[[Task], list[ToolCall]]
 
 
-class Recording(User):
-    """Another user side, with its words kept."""
-
-    kind = "scripted"
-
-    def __init__(self, inner: User) -> None:
-        self._inner = inner
-        self._said: list[str] = []
-
-    def begin(self, scene: Scene) -> UserSession:
-        return RecordingSession(self._inner.begin(scene), self._said)
+def silent(task: Task) -> list[ToolCall]:
+    return [says("Thank you for your message.")] * 4
 
 
-class RecordingSession(UserSession):
-    def __init__(self, inner: UserSession, said: list[str]) -> None:
-        self._inner, self._said = inner, said
-
-    def open(self, scene: Scene) -> Say | Stop:
-        return self._keep(self._inner.open(scene))
-
-    def reply(self, scene: Scene) -> Say | Stop:
-        return self._keep(self._inner.reply(scene))
-
-    def fill_survey(self, scene: Scene) -> Survey | None:
-        return self._inner.fill_survey(scene)
-
-    def _keep(self, turn: Say | Stop) -> Say | Stop:
-        self._said.append(turn.content)
-        return turn
-
-
-def leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from leaves(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from leaves(item)
-    else:
-        yield value
-
-
-def public_texts(task: Task) -> list[str]:
-    """The policy and the tools' schemas: the same for every task, so nothing in them is a secret."""
-    domain = get_domain(task.domain)
-    return [domain.policy.lower(), json.dumps([tool.schema for tool in domain.tools.values()]).lower()]
-
-
-def secrets_of(task: Task) -> set[str]:
-    values = [leaf for call in task.expected_calls for leaf in leaves(call.arguments)] + list(task.required_outputs)
-    found = {text for value in values if len(text := str(value).lower()) >= SHORTEST}
-    text = task.instruction.lower()
-    found |= {text[i : i + PIECE] for i in range(max(1, len(text) - PIECE + 1))}
-    public = public_texts(task)
-    return {secret for secret in found if not any(secret in known for known in public)}
-
-
-def texts(value: Any, seen: set[int], depth: int = 12) -> Iterator[str]:
-    """Every text that can be reached from a value by its items and public attributes."""
-    if isinstance(value, str):
-        yield value
-    if isinstance(value, str | bytes | int | float | bool | type | ModuleType | None) or depth == 0:
-        return
-    if id(value) in seen or callable(value) or type(value).__module__.startswith("numpy"):
-        return
-    seen.add(id(value))
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from texts(key, seen, depth - 1)
-            yield from texts(item, seen, depth - 1)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for item in value:
-            yield from texts(item, seen, depth - 1)
-    for name in dir(value):
-        if not name.startswith("_"):
-            yield from texts(name, seen)
-            yield from texts(getattr(value, name, None), seen, depth - 1)
-
-
-def respond(content: str) -> dict[str, Any]:
-    return {"name": "respond", "arguments": {"content": content}}
-
-
-def silent(task: Task) -> list[dict[str, Any]]:
-    return [respond("Thank you for your message.")] * 4
-
-
-def oracle(task: Task) -> list[dict[str, Any]]:
-    calls = [{"name": call.name, "arguments": dict(call.arguments)} for call in task.expected_calls]
-    return [*calls, respond(" ".join(task.required_outputs)), respond("Goodbye.")]
-
-
-Plan = Callable[[Task], list[dict[str, Any]]]
-
-
-class Search:
-    """One episode, searched before every action and at its end."""
-
-    def __init__(self, task: Task, env: Env, recording: Recording) -> None:
-        self.task, self.env, self.recording = task, env, recording
-        self.secrets = secrets_of(task)
-        self.known = set(public_texts(task))
-        self.world = World(get_domain(task.domain))
-        self.found: set[str] = set()
-
-    def play(self, plan: Plan) -> set[str]:
-        """The secrets that were to be seen before anybody had said them."""
-        observation, info = self.env.reset(seed=0, options={"task_id": self.task.id})
-        self._look(observation, info, [])
-        for action in plan(self.task):
-            said = [json.dumps(action["arguments"], ensure_ascii=False), *map(str, leaves(action["arguments"]))]
-            if action["name"] != "respond":
-                said.append(self.world.call(ToolCall(action["name"], action["arguments"])).content)
-            observation, _, terminated, truncated, info = self.env.step(action)
-            self._look(observation, info, said)
-            if terminated or truncated:
-                break
-        return self.found
-
-    def _look(self, observation: Any, info: Any, said: list[str]) -> None:
-        spoken = [text.lower() for text in (*said, *self.recording._said)]
-        self.secrets = {s for s in self.secrets if not any(s in text for text in spoken)}
-        core = self.env.unwrapped
-        assert isinstance(core, TauEnv)
-        written = [core.trace().to_line().decode(), core.render() or ""]
-        for text in set(texts([observation, info, self.env, written], set())):
-            if (text := text.lower()) not in self.known:
-                self.found |= {secret for secret in self.secrets if secret in text}
+def oracle(task: Task) -> list[ToolCall]:
+    return [*task.expected_calls, says(" ".join(task.required_outputs)), says("Goodbye.")]
 
 
 def search(task: Task, plan: Plan, user: User = NEUTRAL, wrap: Callable[[Env], Env] = lambda env: env) -> set[str]:
-    recording = Recording(user)
-    env = wrap(gym.make(f"Tau{task.domain.title()}-v0", user=recording, render_mode="ansi"))
-    return Search(task, env, recording).play(plan)
+    env = wrap(gym.make(f"Tau{task.domain.title()}-v0", user=NEUTRAL, render_mode="ansi"))
+    return Search(env, task, user, as_call).play(plan(task))
 
 
 MOCK = [task for split in ("test", "train") for task in get_domain("mock").tasks(split)]

@@ -20,12 +20,13 @@ import pytest
 # A folder's `__init__` comes after its files. A new file needs a place here.
 ORDER = """
     version errors messages typed rules transcript survey domains.canonical spaces domains.task domains.overlay
-    domains.calculate domains.world domains.tau_bench domains.upstream_engine domains.mock.* domains.__init__
+    domains.calculate domains.world domains.functions domains.sound domains.folder domains.tau_bench
+    domains.upstream_engine domains.mock.* domains.__init__
     scoring behaviour feedback trace recorded_task trace_file scene cassette llm* conversation provenance agent
     study.limits study.wire study.session study.addresses study.sockets study.web study.transport study.local
     users.base users.seating users.scripted users.agenda* users.llm* users.recorded.* users.replay
     users.terminal users.browser users.__init__ env_settings env multi_agent.* registration rollout estimate
-    play task_list groups importers.* rescore gap.* rating_file rate study.* checking bench wrappers.*
+    play task_list groups importers.* rescore gap.* rating_file rate study.* checking.* bench wrappers.*
     adapters.* __init__ baselines.* demo commands.* cli
 """.split()
 

@@ -7,7 +7,7 @@ from usersim_env.env import TauEnv
 from usersim_env.env_settings import EnvSettings
 from usersim_env.feedback import Effort, Failure, Feedback
 from usersim_env.messages import Say, Stop, ToolCall, ToolResult
-from usersim_env.registration import register_all
+from usersim_env.registration import register_all, register_domain
 from usersim_env.scene import Scene
 from usersim_env.survey import QUESTIONS, Survey
 from usersim_env.trace import Trace
@@ -35,6 +35,7 @@ __all__ = [
     "UserSession",
     "__version__",
     "read_traces",
+    "register_domain",
 ]
 
 register_all()

@@ -23,6 +23,7 @@ from usersim_env.commands import (
 )
 from usersim_env.commands.base import Parser
 from usersim_env.errors import UsersimError
+from usersim_env.registration import load_plugin
 from usersim_env.version import __version__
 
 COMMANDS = (tasks, rollout, rescore, gap, usi, rate, play, serve, study, import_traces, export_traces, bench, demo)
@@ -35,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.path.append("")  # --agent my_module:MyAgent in the folder where this is typed, as with python -m
     run: Callable[[argparse.Namespace], object] = arguments.run
     try:
+        for plugin in arguments.plugin:
+            load_plugin(plugin)
         run(arguments)
     except UsersimError as error:
         print(f"usersim-env {arguments.command}: {error}", file=sys.stderr)

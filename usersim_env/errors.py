@@ -9,6 +9,7 @@
     │   ├── TraceError                    a file of traces: which file, line and field
     │   └── TermsError                    the terms of a trace forbid what was asked for
     ├── OutOfTurn                         a driver told the conversation something it had not asked for
+    ├── ContractError                     an env or a user side breaks contracts; every one is listed
     ├── InstallError                      something is not installed, or is not what we verified
     ├── NotScored                         a loop that knows numbers only asked a failed episode for its reward
     ├── ModelError                        a language model did not answer, whichever seat asked it
@@ -20,7 +21,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class UsersimError(Exception):
@@ -49,6 +50,19 @@ class TermsError(UsageError):
 
 class OutOfTurn(UsersimError):
     """A driver told the conversation something that it had not asked for."""
+
+
+class ContractError(UsersimError):
+    """What `usersim_env.checking` was given breaks contracts; the message lists every one.
+
+    Args:
+        what: that was checked.
+        broken: one line per broken contract: what was done, what came, what was expected, what to do.
+    """
+
+    def __init__(self, what: str, broken: Sequence[str]) -> None:
+        super().__init__(f"{what} breaks {len(broken)} contract{'s' * (len(broken) != 1)}:\n" + "\n".join(broken))
+        self.broken = tuple(broken)
 
 
 class InstallError(UsersimError):

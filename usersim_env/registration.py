@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import os
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 
-from usersim_env.domains import get_domain
+from usersim_env.domains import LOADERS, Domain, add_domain, get_domain, read_domain
 from usersim_env.env import TauEnv
 from usersim_env.env_settings import EnvSettings
-from usersim_env.errors import UsageError, unknown
+from usersim_env.errors import UsageError, UsersimError, told, unknown
 from usersim_env.llm import as_model, require_litellm
 from usersim_env.users.agenda import AgendaUser
 from usersim_env.users.base import User
@@ -50,20 +53,71 @@ def env_id(domain: str, side: str = "") -> str:
 def register_all() -> None:
     """Registers every id; called on import."""
     for domain in DOMAINS.values():
-        for side, nondeterministic in SIDES.items():
-            gym.register(
-                env_id(domain, side),
-                entry_point="usersim_env.registration:make_env",
-                nondeterministic=nondeterministic,
-                kwargs={"domain": domain, "side": side},
-            )
+        _register_ids(domain, {})
 
 
-def make_env(domain: str, side: str, render_mode: str | None = None, **keywords: Any) -> TauEnv:
+def _register_ids(domain: str, more: dict[str, str]) -> None:
+    for side, nondeterministic in SIDES.items():
+        gym.register(
+            env_id(domain, side),
+            entry_point="usersim_env.registration:make_env",
+            nondeterministic=nondeterministic,
+            kwargs={"domain": domain, "side": side} | more,
+        )
+
+
+def register_domain(domain: Domain | str | os.PathLike[str], plugin: str | None = None) -> None:
+    """Adds a domain of your own, with the ids ``Tau<Name>-{agenda,llm,replay,human}-v0`` and ``Tau<Name>-v0``.
+
+    Args:
+        domain: a `Domain`, or a folder with one (see `read_domain`); ``tea_shop`` gets ``TauTeaShop-…``.
+        plugin: for a `Domain`, the name of the module whose import registers it (``__name__``): worker processes that
+            are not forked find it there. A folder is found again by its path.
+
+    Raises:
+        UsageError: no folder or domain, a name that is taken, or a domain that cannot be played, with every reason.
+    """
+    if isinstance(domain, str | os.PathLike):
+        plugin = str(Path(domain).resolve())
+        domain = read_domain(domain)
+    named = "".join(part.capitalize() for part in str(getattr(domain, "name", "")).split("_"))
+    if named in DOMAINS:
+        raise UsageError(f"The ids Tau{named}-… belong to the domain {DOMAINS[named]!r} already: take another name.")
+    add_domain(domain)
+    DOMAINS[named] = domain.name
+    _register_ids(domain.name, {} if plugin is None else {"plugin": plugin})
+
+
+def load_plugin(plugin: str) -> None:
+    """Registers the domain in a folder, or what a module registers when it is imported; a second time is nothing.
+
+    Raises:
+        UsageError: neither a folder nor a module, or it cannot be loaded.
+    """
+    folder = Path(plugin)
+    if folder.is_dir() and (folder / "tools.py").exists():
+        name, path = folder.resolve().name, str(folder.resolve())
+        if name not in LOADERS or gym.spec(env_id(name)).kwargs.get("plugin") != path:
+            register_domain(folder)
+        return
+    try:
+        importlib.import_module(plugin)
+    except UsersimError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"{plugin!r} is neither a folder with a domain (tools.py, …) nor a module that imports: {told(error)}"
+        ) from error
+
+
+def make_env(
+    domain: str, side: str, render_mode: str | None = None, plugin: str | None = None, **keywords: Any
+) -> TauEnv:
     """Builds the env behind an id.
 
     Args:
-        domain: ``retail``, ``airline`` or ``mock``.
+        domain: ``retail``, ``airline``, ``mock`` or one that was registered.
+        plugin: where another process finds the domain; see `register_domain`.
         side: ``""`` (then ``user=`` is needed), ``agenda``, ``llm``, ``replay`` or ``human``.
         render_mode: ``ansi`` or ``human``.
         keywords: ``user``, a `User` to sit there instead; ``persona`` for the agenda user (a name)
@@ -76,6 +130,11 @@ def make_env(domain: str, side: str, render_mode: str | None = None, **keywords:
         InstallError: litellm is missing.
         TermsError: recordings that may not be trained on, without ``purpose="evaluation"``.
     """
+    if domain not in LOADERS:
+        if plugin is None:
+            more = "In a worker process: register_domain(domain, plugin=__name__) in a module, or from a folder."
+            raise unknown("domain", domain, LOADERS, more)
+        load_plugin(plugin)
     settings = {f.name: keywords.pop(f.name) for f in dataclasses.fields(EnvSettings) if f.name in keywords}
     user = keywords.pop("user", None)
     own = {name: value for name in OWN if (value := keywords.pop(name, None)) is not None}
@@ -154,7 +213,11 @@ def _recorded_tasks(domain: str, user: ReplayUser, settings: dict[str, Any]) -> 
 
 
 def env_parts(name: str) -> tuple[str, str]:
-    """Domain and user side of an id; the inverse of `env_id`."""
+    """Domain and user side of an id; the inverse of `env_id`. The module of a ``module:id`` is imported."""
+    module, colon, rest = name.partition(":")
+    if colon:
+        load_plugin(module)
+        name = rest
     known = {env_id(domain, side): (domain, side) for domain in DOMAINS.values() for side in SIDES}
     if name not in known:
         raise unknown("env", name, known)

@@ -1,22 +1,20 @@
-"""What every wrapper keeps to: Gymnasium's check_env, the spec round trip, failures, truncation, vector envs."""
+"""What every wrapper keeps to: the contracts of `usersim_env.checking`, the spec's arguments, vector envs."""
 
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers import RecordEpisodeStatistics, TimeLimit, TransformReward
 
 import usersim_env.wrappers as wrappers
-from usersim_env import ScriptedUser, Stop
-from usersim_env.spaces import UnicodeText
+from usersim_env import ScriptedUser
+from usersim_env.checking import check_env
 from usersim_env.wrappers import (
     AllowTools,
     ChatAction,
@@ -38,7 +36,6 @@ Env = gym.Env[Any, Any]
 Wrap = Callable[[Env], Env]
 ANSWERS = {"overall_score": "4 (Good)"}
 USER = ScriptedUser(("Grüße 🙂", "ja", "nein", "doch"), answers=ANSWERS)
-FAILING = ScriptedUser(("hello", TimeoutError("no answer")))
 HELLO = {"name": "respond", "arguments": {"content": "Hello!"}}
 
 
@@ -89,67 +86,20 @@ def base(**keywords: Any) -> Env:
     return gym.make("TauMock-v0", **settings | keywords)
 
 
-def spoken(env: Env, words: str = "Hello!") -> Any:
-    """The action that says some words, whatever the stack takes."""
-    if isinstance(env.action_space, UnicodeText):
-        return words
-    if "tools" not in vars(env.action_space):
-        return {"role": "assistant", "content": words}
-    return {"name": "respond", "arguments": {"content": words}}
-
-
-def played(env: Env, seed: int = 3) -> list[Any]:
-    """An episode of greetings, as far as it goes."""
-    seen: list[Any] = [env.reset(seed=seed)]
-    for _ in range(20):
-        seen.append(env.step(spoken(env)))
-        if seen[-1][2] or seen[-1][3]:
-            break
-    for *_, info in seen:  # times are Gymnasium's own
-        info.pop("episode", None)
-    return seen
+@each
+def test_the_contracts_hold(name: str, wraps: dict[str, Wrap]) -> None:
+    report = check_env(wraps[name](base()))
+    hidden = "transfers" in report.skipped
+    assert hidden == (name in ("AllowTools", "everything")) and len(report.skipped) == hidden
 
 
 @each
-def test_check_env(name: str, wraps: dict[str, Wrap]) -> None:
-    env = wraps[name](base())
-    with warnings.catch_warnings():  # it warns that what it gets is wrapped
-        warnings.filterwarnings("ignore", message=".*different from the unwrapped version.*")
-        check_env(env)
-    env.close()
-
-
-@each
-def test_sampled_actions_and_observations_are_in_their_spaces(name: str, wraps: dict[str, Wrap]) -> None:
-    env = wraps[name](base(max_steps=60))
-    env.reset(seed=1)
-    env.action_space.seed(1)
-    for _ in range(40):
-        action = env.action_space.sample()
-        assert action in env.action_space
-        observation, reward, terminated, truncated, info = env.step(action)
-        assert observation in env.observation_space
-        assert type(reward) is float and type(info["valid"]) is bool
-        assert not [key for key, value in info.items() if isinstance(value, dict) and key != "episode"]
-        if terminated or truncated:
-            env.reset()
+def test_spaces_are_equal_and_hash_alike(name: str, wraps: dict[str, Wrap]) -> None:
+    env, other = wraps[name](base()), wraps[name](base())
     assert env.observation_space.sample() in env.observation_space
-    assert env.observation_space == wraps[name](base()).observation_space
-    assert env.action_space == wraps[name](base()).action_space
-    assert hash(env.action_space) == hash(wraps[name](base()).action_space)
-    env.close()
-
-
-@each
-def test_the_spec_builds_the_same_stack(name: str, wraps: dict[str, Wrap]) -> None:
-    env = wraps[name](base())
-    assert env.spec is not None
-    again = gym.make(env.spec)
-    assert str(again) == str(env) and type(again) is type(env)
-    assert played(again) == played(env)
-    assert gym.make(again.spec).spec == env.spec  # type: ignore[arg-type]
-    env.close()
-    again.close()
+    assert env.observation_space == other.observation_space
+    assert env.action_space == other.action_space
+    assert hash(env.action_space) == hash(other.action_space)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -158,40 +108,6 @@ def test_the_spec_holds_every_argument(name: str, wraps: dict[str, Wrap]) -> Non
     assert env.spec is not None
     arguments = set(inspect.signature(getattr(wrappers, name)).parameters) - {"env"}
     assert set(env.spec.additional_wrappers[-1].kwargs or {}) == arguments
-
-
-@each
-def test_a_failed_episode_is_never_scored(name: str, wraps: dict[str, Wrap]) -> None:
-    if name in ("SwapUser", "beside Gymnasium's"):
-        env: Env = SwapUser(base(), [FAILING])
-    else:
-        env = wraps[name](base(user=FAILING))
-    *_, (_, _, terminated, truncated, info) = played(env)
-    assert (terminated, truncated, info["valid"]) == (False, True, False)
-    assert info["feedback"].reward is None and info["failure"].kind == "error"
-    env.close()
-
-
-@each
-def test_a_failure_at_the_opening_ends_at_the_next_step(name: str, wraps: dict[str, Wrap]) -> None:
-    if name in ("SwapUser", "beside Gymnasium's"):
-        return
-    env = wraps[name](base(user=ScriptedUser((Stop(),))))
-    (observation, info), (_, _, _, truncated, last) = played(env)
-    assert observation in env.observation_space
-    assert not info["valid"] and truncated and not last["valid"]
-    assert last["failure"].kind == "stopped_at_open"
-    env.close()
-
-
-@each
-def test_the_step_limit_truncates_with_feedback(name: str, wraps: dict[str, Wrap]) -> None:
-    env = wraps[name](base(max_steps=2))
-    *_, (_, _, terminated, truncated, info) = played(env)
-    assert (terminated, truncated, info["valid"]) == (False, True, True)
-    assert info["feedback"].reward == 0.0
-    assert env.unwrapped.trace().ended_by == "limit"  # type: ignore[attr-defined]
-    env.close()
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])

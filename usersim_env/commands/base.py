@@ -24,6 +24,9 @@ def command(
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=text, description=text, epilog=f"example:\n  usersim-env {example}", formatter_class=shape
     )
+    parser.add_argument(
+        "--plugin", action="append", default=[], metavar="PATH", help="a folder with a domain of your own, or a module"
+    )
     parser.set_defaults(run=run)
     return parser
 

@@ -8,7 +8,6 @@ from typing import Any
 from usersim_env import play
 from usersim_env.baselines import make_agent
 from usersim_env.commands.base import command
-from usersim_env.domains import LOADERS
 
 
 def add(commands: Any) -> None:
@@ -17,7 +16,7 @@ def add(commands: Any) -> None:
         commands, "play", "Be the user at the terminal.",
         "play --task retail/test/17 --agent clerk --out runs/me.jsonl", run,
     )  # fmt: skip
-    parser.add_argument("--domain", choices=list(LOADERS), help="default: that of the task, or retail")
+    parser.add_argument("--domain", metavar="NAME", help="default: that of the task, or retail")
     parser.add_argument("--task", metavar="ID", help="for example retail/test/17 (default: drawn by the seed)")
     parser.add_argument("--agent", default="clerk", metavar="NAME", help="who serves you (default: clerk)")
     parser.add_argument("--seed", type=int, default=0, metavar="N")

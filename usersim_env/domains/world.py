@@ -113,19 +113,24 @@ class World:
 
     def call(self, call: ToolCall) -> ToolResult:
         """Runs a tool. Whatever is wrong inside becomes a readable text, as in τ-bench; nothing is raised."""
-        tool = self.domain.tools.get(call.name)
-        if tool is None:
+        if call.name not in self.domain.tools:
             return ToolResult(call.name, f"Unknown action {call.name}", error=True)
         try:
-            arguments = checked(call.arguments)
-            text = tool.guard(arguments) if tool.guard is not None else None
-            if text is None:
-                text = tool.invoke(data=self._data(call.name), **arguments)
+            text = self.run(call)
         except Exception as error:
             return ToolResult(call.name, f"Error: {error}", error=True)
-        if type(text) is not str:
-            return ToolResult(call.name, f"Error: {call.name} returned no text", error=True)
         return ToolResult(call.name, text, error=text.startswith("Error"))
+
+    def run(self, call: ToolCall) -> str:
+        """Runs a tool that there is, and lets through what it raises; a `TypeError` when it returns no text."""
+        tool = self.domain.tools[call.name]
+        arguments = checked(call.arguments)
+        text = tool.guard(arguments) if tool.guard is not None else None
+        if text is None:
+            text = tool.invoke(data=self._data(call.name), **arguments)
+        if type(text) is not str:
+            raise TypeError(f"{call.name} returned no text")
+        return text
 
     def _data(self, tool: str) -> dict[str, Any]:
         if self._overlay is None:
