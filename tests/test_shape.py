@@ -22,9 +22,9 @@ ORDER = """
     version errors messages rules transcript survey domains.canonical spaces domains.task domains.overlay
     domains.calculate domains.world domains.tau_bench domains.upstream_engine domains.mock.* domains.__init__
     scoring behaviour feedback trace recorded_task trace_file scene cassette llm* conversation provenance agent
-    study.session users.base users.seating users.scripted users.agenda* users.llm* users.recorded.* users.replay
-    users.terminal users.browser users.__init__ env_settings env multi_agent.* registration rollout estimate
-    play task_list groups importers.* rescore gap.* rating_file rate study.* checking bench adapters.*
+    threads study.session users.base users.seating episode users.scripted users.agenda* users.llm* users.recorded.*
+    users.replay users.terminal users.browser users.__init__ env_settings env multi_agent.* registration rollout.*
+    estimate play task_list groups importers.* rescore gap.* rating_file rate study.* checking bench adapters.*
     wrappers.* __init__ baselines.* demo commands.* cli
 """.split()
 

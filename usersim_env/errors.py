@@ -11,6 +11,7 @@
     ├── OutOfTurn                         a driver told the conversation something it had not asked for
     ├── InstallError                      something is not installed, or is not what we verified
     ├── ModelError                        a language model did not answer, whichever seat asked it
+    ├── WorkerLost                        processes of a cluster were lost, also when they were tried again
     └── UserSideError                     the user side failed: becomes a Failure, never a reward of 0
         ├── Abandoned                     the person left
         └── BadReply                      the user side answered with something that is not a turn
@@ -72,6 +73,10 @@ class ModelError(UsersimError):
         self.kind = kind
         self.passes = passes
         self.retry_after = retry_after
+
+
+class WorkerLost(UsersimError):
+    """Processes of a cluster were lost, also when they were tried again; says which episodes are missing."""
 
 
 class UserSideError(UsersimError):
