@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Hashable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -109,15 +110,17 @@ class Episode:
         A session's own ``aopen``, ``areply`` or ``afill_survey`` is awaited. Where it has none, the plain method runs
         in one of ``threads`` if the user side says that it is ``blocking``, and is called at once otherwise.
         """
+        session: Any = self._session
+        own = _awaited(type(session))
         while (ask := self.asked) is not None:
             method, scene = ask
             try:
-                if method in _awaited(type(self._session)):
-                    came = await getattr(self._session, f"a{method}")(scene)
+                if method in own:
+                    came = await getattr(session, f"a{method}")(scene)
                 elif self._user.blocking:
-                    came = await threads.run(getattr(self._session, method), scene)
+                    came = await threads.run(getattr(session, method), scene)
                 else:
-                    came = getattr(self._session, method)(scene)
+                    came = getattr(session, method)(scene)
             except Exception as error:
                 self.answer(ask, None, error)
             else:
@@ -139,7 +142,7 @@ class Episode:
 
 
 @cache
-def _awaited(session: type[UserSession]) -> frozenset[str]:
+def _awaited(session: Hashable) -> frozenset[str]:
     """The methods of which a session has an async twin of its own."""
     methods = ("open", "reply", "fill_survey")
     return frozenset(m for m in methods if getattr(session, f"a{m}") is not getattr(UserSession, f"a{m}"))

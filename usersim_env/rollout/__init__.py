@@ -6,9 +6,10 @@ from usersim_env.rollout.plan import Plan, RolloutSettings, opened, select_tasks
 from usersim_env.rollout.playing import agent_seed, aplay, play
 from usersim_env.rollout.progress import ProgressBar
 from usersim_env.rollout.result import RolloutResult, failure_name
-from usersim_env.rollout.serial import rollout
+from usersim_env.rollout.serial import BACKENDS, rollout
 
 __all__ = [
+    "BACKENDS",
     "Plan",
     "ProgressBar",
     "RaySettings",

@@ -118,6 +118,8 @@ def _connect(ray: Any, on_ray: RaySettings) -> None:
     except (ConnectionError, ValueError) as error:
         text = f"No Ray cluster at {address!r} ({error}). Start one with: ray start --head, or leave the address out."
         raise UsageError(text) from error
+    except Exception as error:  # of no type of its own when the machine is too busy for Ray's own deadlines
+        raise WorkerLost(f"Ray could not be started. {told(error)} Is the machine busy? Try again.") from error
 
 
 def _sent(ray: Any, job: tuple[Agent, str, RolloutSettings]) -> Any:
