@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Hashable
-from functools import cache
 from typing import Any, NamedTuple
 
 from usersim_env.conversation import Conversation, SurveyTurn, UserTurn, user_failure
@@ -111,11 +109,10 @@ class Episode:
         in one of ``threads`` if the user side says that it is ``blocking``, and is called at once otherwise.
         """
         session: Any = self._session
-        own = _awaited(type(session))
         while (ask := self.asked) is not None:
             method, scene = ask
             try:
-                if method in own:
+                if getattr(type(session), f"a{method}") is not getattr(UserSession, f"a{method}"):
                     came = await getattr(session, f"a{method}")(scene)
                 elif self._user.blocking:
                     came = await threads.run(getattr(session, method), scene)
@@ -139,13 +136,6 @@ class Episode:
                 self._session.close()
             except Exception as error:
                 warnings.warn(f"The user side could not be closed. {told(error)}", stacklevel=2)
-
-
-@cache
-def _awaited(session: Hashable) -> frozenset[str]:
-    """The methods of which a session has an async twin of its own."""
-    methods = ("open", "reply", "fill_survey")
-    return frozenset(m for m in methods if getattr(session, f"a{m}") is not getattr(UserSession, f"a{m}"))
 
 
 def received(role: str, name: str, content: str) -> dict[str, str]:

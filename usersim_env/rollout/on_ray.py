@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from collections import Counter, deque
 from collections.abc import Generator, Sequence
@@ -114,7 +115,7 @@ def _connect(ray: Any, on_ray: RaySettings) -> None:
     address = on_ray.address or os.environ.get("RAY_ADDRESS") or "local"
     here = {"num_cpus": on_ray.workers, "include_dashboard": False} if address == "local" else {}
     try:
-        ray.init(address=address, logging_level="warning", **here)
+        ray.init(address=address, logging_level=logging.WARNING, **here)
     except (ConnectionError, ValueError) as error:
         text = f"No Ray cluster at {address!r} ({error}). Start one with: ray start --head, or leave the address out."
         raise UsageError(text) from error
