@@ -43,7 +43,7 @@ def nodes() -> Iterator[Cluster]:
     cluster.add_node(num_cpus=1)
     ray.init(address=cluster.address, logging_level=40)
     yield cluster
-    ray.shutdown()  # type: ignore[no-untyped-call, unused-ignore]
+    ray.shutdown()
     cluster.shutdown()
 
 
@@ -149,7 +149,7 @@ def test_bad_input_is_named(nodes: Cluster, tmp_path: Path) -> None:
         rollout(Silent(), "TauMock-v0", settings(), "rey")
     for wrong in ({"workers": 0}, {"concurrency": 0}, {"retries": -1}, {"workers": 2.0}):
         with pytest.raises(UsageError, match=f"{next(iter(wrong))} is a whole number of at least"):
-            RaySettings(**wrong)  # type: ignore[arg-type, unused-ignore]
+            RaySettings(**wrong)
 
 
 def test_without_ray_the_error_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
