@@ -144,6 +144,7 @@ class _Crew:
         self._workers: dict[int, Any] = {}
         self._hired = 0
         self._busy: Counter[int] = Counter()  # worker → episodes it was given
+        self._alone: set[int] = set()
         self._promised: dict[Any, tuple[int, Job | None]] = {}  # Ray's reference → who owes what; None: to be ready
 
     def traces(self) -> Generator[Trace, None, None]:
@@ -163,6 +164,7 @@ class _Crew:
                     self._busy[who] = 0
                 else:
                     self._busy[who] -= 1
+                    self._alone.discard(who)
                     yield came
                 self._feed(who)
         if self._given_up:
@@ -183,11 +185,19 @@ class _Crew:
         self._hired += 1
 
     def _feed(self, who: int) -> None:
-        """Gives a worker that is ready as much as it can take."""
-        while self._left and self._busy[who] < self._settings.concurrency + AHEAD:
+        """Gives a worker that is ready as much as it can take; an episode's last try has a worker for itself.
+
+        So that an episode that kills its worker takes no other one with it.
+        """
+        while self._left and who not in self._alone and self._busy[who] < self._settings.concurrency + AHEAD:
+            last_try = self._losses[self._left[0]] == self._settings.retries > 0
+            if last_try and self._busy[who]:
+                return
             job = self._left.popleft()
             self._promised[self._workers[who].play.remote(*job)] = who, job
             self._busy[who] += 1
+            if last_try:
+                self._alone.add(who)
 
     def _lose(self, who: int, job: Job | None, error: Exception) -> None:
         """A worker did not keep a promise; a new one comes in its place, and the others take what it was to play."""

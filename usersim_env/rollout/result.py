@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from usersim_env.trace import Trace
@@ -13,7 +13,8 @@ from usersim_env.trace import Trace
 class RolloutResult:
     """Traces in the order of tasks and seeds, and how many of them were on disk already."""
 
-    traces: tuple[Trace, ...]
+    # Not in the repr: asyncio makes one of every task's result when a run ends, and thousands of traces take a while.
+    traces: tuple[Trace, ...] = field(repr=False)
     resumed: int = 0
 
     @property
