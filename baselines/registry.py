@@ -90,6 +90,7 @@ def _value(what: str, text: str, annotation: Any) -> Any:
         if text.lower() not in _BOOLS:
             raise UsageError(f"{what} is true or false, got {text!r}.")
         return _BOOLS[text.lower()]
+    annotation = {int | None: int, float | None: float}.get(annotation, annotation)
     if annotation in (int, float):
         try:
             return annotation(text)

@@ -33,17 +33,22 @@ class ToolCalling:
         temperature: 0.0 … 2.0; τ-bench uses 0.0.
         send_seed: sends the episode's seed to the model; providers without seeds ignore it.
         timeout: seconds that one answer may take.
+        max_parallel: most calls that its address gets at once; see `Model`.
+        rpm: most calls that its address gets in a minute; see `Model`.
         complete: the transport, for tests and models of your own; by default the model's own.
     """
 
     name: ClassVar[str] = "tool_calling"
     privileged: ClassVar[bool] = False
+    blocking: ClassVar[bool] = True
 
     model: str | Model
     api_base: str | None = None
     temperature: float = 0.0
     send_seed: bool = True
     timeout: float = 120.0
+    max_parallel: int | None = None
+    rpm: float | None = None
     complete: Complete | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -65,13 +70,15 @@ class ToolCalling:
             temperature=self.temperature,
             timeout=self.timeout,
             send_seed=self.send_seed,
+            max_parallel=self.max_parallel,
+            rpm=self.rpm,
         )
 
     def begin(self, info: Mapping[str, Any], seed: int) -> _ToolCallingSession:
         """Starts one episode with ``info["policy"]`` and ``info["tools"]``; the model is not called yet."""
         if "policy" not in info or "tools" not in info:
             raise UsageError("tool_calling needs policy and tools in info: reset without options={'tools': False}.")
-        return _ToolCallingSession(self, info, seed)
+        return (_AsyncToolCallingSession if self.complete is None else _ToolCallingSession)(self, info, seed)
 
     def describe(self) -> dict[str, Any]:
         """What the model's answers depend on; no keys."""
@@ -92,8 +99,13 @@ class _ToolCallingSession:
 
     def act(self, observation: Observation) -> Action:
         """The model's next move. A `ModelError` passes through: the driver makes it a failure of the agent."""
+        return self._moved(self._complete(self._request(observation)))
+
+    def _request(self, observation: Observation) -> Request:
         self._messages.append(self._heard(observation))
-        answer = self._complete(Request(tuple(dict(m) for m in self._messages), self._tools, seed=self._seed))
+        return Request(tuple(dict(m) for m in self._messages), self._tools, seed=self._seed)
+
+    def _moved(self, answer: Completion) -> Action:
         content = answer.text or ""
         self._asked = answer.tool_calls[0] if answer.tool_calls else None
         if self._asked is None:
@@ -124,6 +136,11 @@ class _ToolCallingSession:
             return {"role": "user", "content": observation["content"]}
         message = {"role": "tool", "name": self._asked["function"]["name"], "content": observation["content"]}
         return message | {"tool_call_id": self._asked["id"]}
+
+
+class _AsyncToolCallingSession(_ToolCallingSession):
+    async def aact(self, observation: Observation) -> Action:
+        return self._moved(await self._model.acomplete(self._request(observation)))
 
 
 def _action(function: Mapping[str, Any]) -> Action:

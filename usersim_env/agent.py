@@ -14,7 +14,7 @@ Action = dict[str, Any]
 
 
 class AgentSession(Protocol):
-    """One episode of an agent."""
+    """One episode of an agent. Where it has ``async def aact(observation)`` too, async rollouts await that instead."""
 
     def act(self, observation: Observation) -> Action:
         """The next action for what was just received.
@@ -28,7 +28,11 @@ class AgentSession(Protocol):
 
 
 class Agent(Protocol):
-    """An immutable, picklable setting. A privileged agent looks the task up by its id, and every report says so."""
+    """An immutable, picklable setting. A privileged agent looks the task up by its id, and every report says so.
+
+    An agent whose ``act`` waits for something outside the process says ``blocking = True``: async rollouts then call
+    it in a thread.
+    """
 
     @property
     def name(self) -> str:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable
 from typing import Any, cast
 
 import gymnasium as gym
 from gymnasium import spaces
 
-from usersim_env.conversation import Conversation, Outcome, SurveyTurn, UserTurn, user_failure
+from usersim_env.conversation import Conversation, Outcome
 from usersim_env.domains import Task, World, get_domain
 from usersim_env.env_settings import EnvSettings
-from usersim_env.errors import UsageError, told
+from usersim_env.episode import Episode, received
+from usersim_env.errors import UsageError
 from usersim_env.feedback import Failure
 from usersim_env.messages import parse_action
-from usersim_env.provenance import make_trace
 from usersim_env.rules import Rules
 from usersim_env.spaces import ToolAction, UnicodeText
 from usersim_env.trace import Seat, Trace, episode_id
 from usersim_env.trace_file import TraceWriter
 from usersim_env.transcript import render_events
-from usersim_env.users.base import User, UserSession
-from usersim_env.users.seating import begun, checked_user, session_notes, user_seat
+from usersim_env.users.base import User
+from usersim_env.users.seating import checked_user, user_seat
 
 OPTIONS = ("task_id", "user", "tools", "lazy_open")
 
@@ -83,10 +81,7 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
             "spaces.Space[dict[str, str]]", spaces.Dict({"role": text, "name": text, "content": text})
         )
         self.action_space = ToolAction(self._schemas())
-        self._conversation: Conversation | None = None
-        self._session: UserSession | None = None
-        self._episode_user = user
-        self._started = 0.0
+        self._episode: Episode | None = None
         self._done = True
         self._rendered = 0
         self._writer = TraceWriter(self._settings.record) if self._settings.record is not None else None
@@ -130,20 +125,18 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         task = user.own_task(task, episode_seed)
         self._leave()
         rules = Rules(self._rules.max_steps, self._rules.survey, True) if options.get("lazy_open") else self._rules
-        self._conversation = conversation = Conversation(task, World(self._domain), rules, episode_seed)
-        self._episode_user = user
-        self._started = time.time()
+        episode = self._episode = Episode(Conversation(task, World(self._domain), rules, episode_seed), user)
         self._done = False
         self._rendered = 0
-        self._begin(conversation)
+        episode.settle()
         info: dict[str, Any] = {"task_id": task.id, "valid": True}
         if options.get("tools", True):
             info |= {"policy": self.policy, "tools": self.tools}
-        if conversation.over:
-            info |= {"valid": False, "failure": conversation.outcome.failure}
+        if episode.conversation.over:
+            info |= {"valid": False, "failure": episode.conversation.outcome.failure}
         if self.render_mode == "human":
             self.render()
-        return received("user", "user", self._last_words(conversation)), info
+        return episode.observation, info
 
     def step(self, action: dict[str, Any]) -> tuple[dict[str, str], float, bool, bool, dict[str, Any]]:
         """One action of the agent.
@@ -152,32 +145,26 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
             InvalidAction: not a dict with a str ``name`` and a dict ``arguments``; the episode can go on.
         """
         call = parse_action(action)
-        conversation = self._conversation
-        if conversation is None or self._done:
+        episode = self._episode
+        if episode is None or self._done:
             raise gym.error.ResetNeeded("The episode is over (or has not begun): call reset() before step().")
-        if conversation.over:  # the opening had failed
-            return self._last(conversation, received("user", "user", ""))
-        result = conversation.act(call)
-        if result is None:
-            self._user_turn(conversation)
-            observation = received("user", "user", self._last_words(conversation))
-        else:
-            observation = received("tool", result.name, result.content)
-        if isinstance(turn := conversation.turn, SurveyTurn):
-            self._survey_turn(conversation, turn)
+        if episode.conversation.over:  # the opening had failed
+            return self._last(episode, received("user", "user", ""))
+        episode.act(call)
+        episode.settle()
         if self.render_mode == "human":
             self.render()
-        if conversation.over:
-            return self._last(conversation, observation)
-        return observation, 0.0, False, False, {"valid": True}
+        if episode.conversation.over:
+            return self._last(episode, episode.observation)
+        return episode.observation, 0.0, False, False, {"valid": True}
 
     def fail(self, failure: Failure) -> dict[str, Any]:
         """Ends the episode as not scored, for an outage on the agent's side; returns the last ``info``."""
-        if self._conversation is None or self._done:
+        if self._episode is None or self._done:
             raise UsageError("There is no episode to fail: call reset() first.")
-        if not self._conversation.over:
-            self._conversation.fail(failure)
-        return self._last(self._conversation, received("user", "user", ""))[4]
+        if not self._episode.conversation.over:
+            self._episode.conversation.fail(failure)
+        return self._last(self._episode, received("user", "user", ""))[4]
 
     def render(self) -> str | None:
         """The transcript so far: returned (``ansi``) or printed as far as it is new (``human``)."""
@@ -192,11 +179,20 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
 
     def trace(self) -> Trace:
         """The current or last episode as a `Trace`; one that is not over is ``ended_by="cut"`` and not scored."""
-        if self._conversation is None:
+        if self._episode is None:
             raise UsageError("There is no episode yet: call reset() first.")
-        seat = user_seat(self._episode_user, session_notes(self._session))
-        terms = self._session.terms if self._session is not None else None
-        return make_trace(self._conversation, self.agent_seat, seat, self._started, terms)
+        return self._episode.trace(self.agent_seat)
+
+    def episode(self, task_id: str, seed: int) -> Episode:
+        """The episode of ``reset(seed=seed, options={"task_id": task_id})``, apart from the env's own.
+
+        For drivers with many episodes at once. Nothing is said yet, and ``record`` does not write it.
+
+        Raises:
+            UnknownName: no such task, or none that the user side can play.
+        """
+        task = self._user.own_task(self._domain.task(task_id), seed)
+        return Episode(Conversation(task, World(self._domain), self._rules, seed), self._user)
 
     def episode_id(self, task_id: str, seed: int) -> str:
         """The id that the trace of ``reset(seed=seed, options={"task_id": task_id})`` will have."""
@@ -217,79 +213,31 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         index = int(self.np_random.integers(len(self._tasks)))
         return self._tasks[index] if task_id is None else self._domain.task(task_id)
 
-    def _begin(self, conversation: Conversation) -> None:
-        try:
-            self._session = begun(self._episode_user, conversation.scene())
-        except Exception as error:
-            conversation.fail(user_failure(error))
-            return
-        conversation.watcher = self._session.watch if self._episode_user.sees_everything else None
-        if not conversation.rules.lazy_open:
-            self._user_turn(conversation)
-
-    def _user_turn(self, conversation: Conversation) -> None:
-        turn, session = conversation.turn, self._session
-        assert isinstance(turn, UserTurn) and session is not None
-        ask: Callable[..., object] = session.open if turn.opening else session.reply
-        try:
-            reply = ask(turn.scene)
-        except Exception as error:
-            conversation.fail(user_failure(error))
-        else:
-            conversation.hear(reply)
-
-    def _survey_turn(self, conversation: Conversation, turn: SurveyTurn) -> None:
-        assert self._session is not None
-        try:
-            survey = self._session.fill_survey(turn.scene)
-        except Exception as error:
-            conversation.fail(user_failure(error))
-        else:
-            conversation.survey(survey)
+    @property
+    def _conversation(self) -> Conversation | None:
+        return self._episode.conversation if self._episode is not None else None
 
     def _last(
-        self, conversation: Conversation, observation: dict[str, str]
+        self, episode: Episode, observation: dict[str, str]
     ) -> tuple[dict[str, str], float, bool, bool, dict[str, Any]]:
-        outcome = conversation.outcome
+        outcome = episode.conversation.outcome
         self._done = True
-        try:
-            self._record()
-        finally:
-            self._free()
+        self._record_and_free(episode)
         reward = outcome.feedback.reward
         return observation, reward or 0.0, outcome.terminated, not outcome.terminated, end_info(outcome)
 
-    @staticmethod
-    def _last_words(conversation: Conversation) -> str:
-        """What the user side has just said; empty after a bare stop or a failure."""
-        event = conversation.events[-1] if conversation.events else {}
-        return event["content"] if event.get("event") in ("say", "stop") else ""
-
-    def _record(self) -> None:
-        if self._writer is not None:
-            self._writer.write(self.trace())
-
-    def _free(self) -> None:
-        if self._session is not None:
-            try:
-                self._session.close()
-            except Exception as error:  # the episode is over and on disk: nothing to fail any more
-                warnings.warn(f"The user side could not be closed. {told(error)}", stacklevel=2)
+    def _record_and_free(self, episode: Episode) -> None:
+        try:
+            if self._writer is not None:
+                self._writer.write(self.trace())
+        finally:
+            episode.close()
 
     def _leave(self) -> None:
         """Breaks a running episode off; its trace says so."""
-        if not self._done:
+        if not self._done and self._episode is not None:
             self._done = True
-            try:
-                self._record()
-            finally:
-                self._free()
-        self._session = None
-
-
-def received(role: str, name: str, content: str) -> dict[str, str]:
-    """An observation: what the agent has just received."""
-    return {"role": role, "name": name, "content": content}
+            self._record_and_free(self._episode)
 
 
 def end_info(outcome: Outcome) -> dict[str, Any]:

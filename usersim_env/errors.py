@@ -13,6 +13,7 @@
     ├── InstallError                      something is not installed, or is not what we verified
     ├── NotScored                         a loop that knows numbers only asked a failed episode for its reward
     ├── ModelError                        a language model did not answer, whichever seat asked it
+    ├── WorkerLost                        processes of a cluster were lost, also when they were tried again
     └── UserSideError                     the user side failed: becomes a Failure, never a reward of 0
         ├── Abandoned                     the person left
         └── BadReply                      the user side answered with something that is not a turn
@@ -91,6 +92,10 @@ class ModelError(UsersimError):
         self.kind = kind
         self.passes = passes
         self.retry_after = retry_after
+
+
+class WorkerLost(UsersimError):
+    """Processes of a cluster were lost, also when they were tried again; says which episodes are missing."""
 
 
 class UserSideError(UsersimError):

@@ -43,7 +43,7 @@ def make_trace(
         checks=dict(feedback.checks) if feedback is not None else {},
         survey=dict(survey.answers) if survey is not None else None,
         failure=outcome.failure if outcome is not None else None,
-        effort=c.effort(),
+        effort=feedback.effort if feedback is not None else c.effort(),
         provenance=Provenance(
             package=__version__,
             upstream=dict(c.world.domain.source),

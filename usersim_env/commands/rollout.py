@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
+from collections.abc import Coroutine
 from typing import Any
 
+from usersim_env.agent import Agent
 from usersim_env.baselines import make_agent
 from usersim_env.commands.base import command, json_flag, print_json
 from usersim_env.errors import UsageError
 from usersim_env.estimate import estimate_rollout
-from usersim_env.llm import Model
+from usersim_env.llm import Model, close_connections
 from usersim_env.registration import env_parts
-from usersim_env.rollout import RolloutResult, RolloutSettings, failure_name, rollout, select_tasks
+from usersim_env.rollout import (
+    BACKENDS,
+    RaySettings,
+    RolloutResult,
+    RolloutSettings,
+    failure_name,
+    rollout,
+    rollout_async,
+    select_tasks,
+)
 
 
 def add(commands: Any) -> None:
@@ -35,6 +47,12 @@ def add(commands: Any) -> None:
     parser.add_argument("--purpose", choices=["training", "evaluation"], help="of the recordings (default: training)")
     parser.add_argument("--on-divergence", choices=["continue", "truncate"], help="what a replay does when it is left")
     parser.add_argument("--out", required=True, metavar="FILE.jsonl")
+    parser.add_argument("--concurrency", type=int, metavar="N", help="episodes at once (default: one after the other)")
+    parser.add_argument("--max-parallel", type=int, metavar="N", help="of --model: most calls at once")
+    parser.add_argument("--rpm", type=float, metavar="N", help="of --model: most calls in a minute")
+    parser.add_argument("--backend", choices=BACKENDS, default="serial", help="ray: on all cores, or on a cluster")
+    parser.add_argument("--address", metavar="ADDRESS", help="of a Ray cluster (default: one for this rollout)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes on Ray (default: as many as CPUs)")
     parser.add_argument("--retry-failed", action="store_true", help="run episodes again that the file has as failed")
     parser.add_argument("--dry-run", action="store_true", help="say what would run and what it may cost; run nothing")
     json_flag(parser)
@@ -46,10 +64,11 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.seed < 0 or arguments.episodes < 1:
         raise UsageError(f"--seed is at least 0 and --episodes at least 1, got {arguments.seed}, {arguments.episodes}.")
     keywords: dict[str, Any] = {"split": arguments.split, "max_steps": arguments.max_steps}
+    own = ("api_base", "max_parallel", "rpm")
     if arguments.model is not None:
-        keywords["model"] = Model(arguments.model, arguments.api_base)
-    elif arguments.api_base is not None:
-        raise UsageError("--api-base goes with --model.")
+        keywords["model"] = Model(arguments.model, **{name: getattr(arguments, name) for name in own})
+    elif given := [name for name in own if getattr(arguments, name) is not None]:
+        raise UsageError(f"--{given[0].replace('_', '-')} goes with --model.")
     for name in ("persona", "traces", "purpose", "on_divergence"):
         if getattr(arguments, name) is not None:
             keywords[name] = getattr(arguments, name)
@@ -67,9 +86,29 @@ def run(arguments: argparse.Namespace) -> None:
         expected = estimate_rollout(agent, arguments.env, settings)
         print_json(expected.as_dict()) if arguments.json else print(expected.as_text())
         return
-    result = rollout(agent, arguments.env, settings)
+    result = _rolled_out(agent, arguments, settings)
     _reasons(result)
     print_json(result.summary()) if arguments.json else print(_summary_line(result, arguments.out))
+
+
+def _rolled_out(agent: Agent, arguments: argparse.Namespace, settings: RolloutSettings) -> RolloutResult:
+    """One after the other, many at once, or on Ray."""
+    if arguments.backend == "ray":
+        concurrency = 1 if arguments.concurrency is None else arguments.concurrency
+        on_ray = RaySettings(arguments.address, arguments.workers, concurrency)
+        return rollout(agent, arguments.env, settings, on_ray)
+    if arguments.address is not None or arguments.workers is not None:
+        raise UsageError("--address and --workers go with --backend ray.")
+    if arguments.concurrency is None:
+        return rollout(agent, arguments.env, settings)
+    return asyncio.run(_many(rollout_async(agent, arguments.env, settings, arguments.concurrency)))
+
+
+async def _many(running: Coroutine[Any, Any, RolloutResult]) -> RolloutResult:
+    try:
+        return await running
+    finally:
+        await close_connections()
 
 
 def _reasons(result: RolloutResult) -> None:

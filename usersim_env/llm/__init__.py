@@ -5,7 +5,7 @@ from usersim_env.llm.failures import ModelError
 from usersim_env.llm.model import Model, as_model
 from usersim_env.llm.request import Completion, Request
 from usersim_env.llm.session import ModelSession, Usage
-from usersim_env.llm.transport import prices, require_litellm
+from usersim_env.llm.transport import close_connections, prices, require_litellm
 
 __all__ = [
     "Cassette",
@@ -16,6 +16,7 @@ __all__ = [
     "Request",
     "Usage",
     "as_model",
+    "close_connections",
     "prices",
     "require_litellm",
 ]

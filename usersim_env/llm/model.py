@@ -32,6 +32,9 @@ class Model:
         retries: further tries for what can pass (408, 409, 429, 5xx, timeouts, refused and cut connections).
         backoff: seconds before the first further try; doubled each time, with seeded jitter.
         max_wait: longest wait in seconds before a further try; a server that asks for a longer one is not asked again.
+        max_parallel: most calls that its address gets at once; ``None``: any number. Models with the same address,
+            ``max_parallel`` and ``rpm`` share both; every process counts its own.
+        rpm: most calls that its address gets in a minute, evenly spaced, tries that failed among them.
         send_seed: sends the episode's seed; switch it off for providers that refuse seeds.
         prices: US dollars per prompt token and per completion token; by default litellm's table, where it knows them.
         extra: further parameters of the request, such as ``{"top_p": 0.9}``.
@@ -47,6 +50,8 @@ class Model:
     retries: int = 4
     backoff: float = 1.0
     max_wait: float = 60.0
+    max_parallel: int | None = None
+    rpm: float | None = None
     send_seed: bool = True
     prices: tuple[float, float] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -63,6 +68,10 @@ class Model:
             raise UsageError(f"timeout is a finite number of seconds above 0, got {self.timeout!r}.")
         if self.retries < 0 or self.backoff < 0 or self.max_wait < 0:
             raise UsageError("retries, backoff and max_wait are 0 or more.")
+        if self.max_parallel is not None and (type(self.max_parallel) is not int or self.max_parallel < 1):
+            raise UsageError(f"max_parallel is a whole number of at least 1, or None, got {self.max_parallel!r}.")
+        if self.rpm is not None and not self.rpm > 0:
+            raise UsageError(f"rpm is a number of calls above 0, or None, got {self.rpm!r}.")
         if self.prices is not None and (len(self.prices) != 2 or min(self.prices) < 0):
             raise UsageError(f"prices are (per prompt token, per completion token), got {self.prices!r}.")
         for name in RESERVED & self.extra.keys():

@@ -19,6 +19,7 @@ import numpy as np
 from usersim_env.errors import ModelError
 from usersim_env.llm import transport
 from usersim_env.llm.cassette import Tape
+from usersim_env.llm.limits import gate
 from usersim_env.llm.model import Model
 from usersim_env.llm.request import Completion, Request
 
@@ -80,6 +81,7 @@ class ModelSession:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.usage = Usage()
+        self._gate = gate(model)
         self._tape = Tape(model.cassette, model.api_key) if model.cassette is not None else None
 
     def complete(self, request: Request) -> Completion:
@@ -98,7 +100,8 @@ class ModelSession:
                 return _answer(done)
             result = None
             if isinstance(step, Send):
-                result = transport.send(self.model, step.body)
+                with self._gate.passed():
+                    result = transport.send(self.model, step.body)
             else:
                 time.sleep(step.seconds)
 
@@ -113,7 +116,8 @@ class ModelSession:
                 return _answer(done)
             result = None
             if isinstance(step, Send):
-                result = await transport.asend(self.model, step.body)
+                async with self._gate.apassed():
+                    result = await transport.asend(self.model, step.body)
             else:
                 await asyncio.sleep(step.seconds)
 
@@ -130,7 +134,7 @@ class ModelSession:
         return answer
 
     def _tries(self, body: Mapping[str, Any]) -> Plan:
-        jitter = np.random.default_rng(zlib.crc32(json.dumps(body, sort_keys=True, default=str).encode()))
+        jitter: np.random.Generator | None = None
         tried = 0
         while True:
             answer = yield Send(body)
@@ -141,6 +145,8 @@ class ModelSession:
             if not answer.passes or tried > self.model.retries:
                 raise _after(answer, tried)
             self.usage.retries += 1
+            if jitter is None:
+                jitter = np.random.default_rng(zlib.crc32(json.dumps(body, sort_keys=True, default=str).encode()))
             yield Wait(self._pause(answer, tried, float(jitter.uniform(0.75, 1.25))))
 
     def _pause(self, error: ModelError, tried: int, jitter: float) -> float:

@@ -14,6 +14,9 @@ from usersim_env.llm.failures import classify
 from usersim_env.llm.model import Model
 from usersim_env.llm.request import Completion
 
+_imported = threading.Event()
+"""Whether litellm is imported to its end."""
+
 
 def require_litellm() -> None:
     """Does nothing where litellm is installed.
@@ -50,7 +53,8 @@ def send(model: Model, body: Mapping[str, Any]) -> Completion | ModelError:
 
 async def asend(model: Model, body: Mapping[str, Any]) -> Completion | ModelError:
     """Async twin of `send`; a late call is cancelled."""
-    litellm = await asyncio.to_thread(_litellm)  # the first import takes seconds that other episodes can use
+    # The first import takes seconds that other episodes can use.
+    litellm = _litellm() if _imported.is_set() else await asyncio.to_thread(_litellm)
     try:
         answer = await asyncio.wait_for(litellm.acompletion(**_keywords(model, body)), model.timeout)
     except (TimeoutError, asyncio.TimeoutError):
@@ -58,6 +62,12 @@ async def asend(model: Model, body: Mapping[str, Any]) -> Completion | ModelErro
     except Exception as error:
         answer = error
     return _read(model, answer)
+
+
+async def close_connections() -> None:
+    """Closes what litellm keeps open in this event loop: the last thing to do in a loop of one's own."""
+    if _imported.is_set():
+        await _litellm().close_litellm_async_clients()
 
 
 def prices(model: Model) -> tuple[float, float] | None:
@@ -85,6 +95,7 @@ def _litellm() -> Any:
     import litellm
 
     litellm.suppress_debug_info = True  # it prints advertisements of its help on standard output
+    _imported.set()
     return litellm
 
 

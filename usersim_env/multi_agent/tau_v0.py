@@ -18,8 +18,9 @@ from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
 from usersim_env.conversation import AgentTurn, Conversation, SurveyTurn, UserTurn, user_failure
 from usersim_env.domains import World, get_domain
-from usersim_env.env import end_info, received
+from usersim_env.env import end_info
 from usersim_env.env_settings import EnvSettings
+from usersim_env.episode import received
 from usersim_env.errors import UsageError, told, unknown
 from usersim_env.feedback import Failure
 from usersim_env.messages import parse_action

@@ -1,0 +1,107 @@
+"""What a rollout runs: its settings, and the episodes that are left to run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from usersim_env.agent import Agent, seat_of
+from usersim_env.domains import get_domain
+from usersim_env.env import TauEnv
+from usersim_env.errors import UsageError
+from usersim_env.trace import Trace
+from usersim_env.trace_file import iter_traces, latest
+
+
+@dataclass(frozen=True)
+class RolloutSettings:
+    """What is run.
+
+    Attributes:
+        tasks: ids such as ``retail/test/17``; ``None`` is the env's whole split.
+        seeds: one episode per task and seed.
+        out: file of traces; episodes that it already holds are not run again.
+        keywords: further keywords of `gym.make`.
+        progress: show a progress bar (on standard error).
+        retry_failed: run episodes again that ``out`` holds without a reward; the new trace replaces the old one for
+            every reader of the file.
+    """
+
+    tasks: Sequence[str] | None = None
+    seeds: Sequence[int] = (0,)
+    out: str | os.PathLike[str] | None = None
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    progress: bool = True
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The episodes of a rollout.
+
+    Attributes:
+        wanted: id → task and seed, in order.
+        found: id → trace of those that the file holds already.
+    """
+
+    wanted: Mapping[str, tuple[str, int]]
+    found: Mapping[str, Trace]
+
+    @property
+    def todo(self) -> list[tuple[str, int]]:
+        """Task and seed of the episodes that are left to run."""
+        return [at for key, at in self.wanted.items() if key not in self.found]
+
+
+@contextmanager
+def opened(agent: Agent, env_id: str, settings: RolloutSettings) -> Iterator[tuple[TauEnv, Plan]]:
+    """The env with the agent seated, and what there is to run; nothing runs and no file is made.
+
+    Raises:
+        UnknownName: no such task.
+    """
+    # The checker that gym.make adds would run a second, unrecorded reset.
+    made = gym.make(env_id, disable_env_checker=True, **settings.keywords)
+    try:
+        env = made.unwrapped
+        assert isinstance(env, TauEnv)
+        env.agent_seat = seat_of(agent)
+        tasks = env.task_ids if settings.tasks is None else settings.tasks
+        wanted = {env.episode_id(task, seed): (task, seed) for task in tasks for seed in settings.seeds}
+        yield env, Plan(wanted, _on_disk(settings.out, wanted, settings.retry_failed))
+    finally:
+        made.close()
+
+
+def _on_disk(out: str | os.PathLike[str] | None, wanted: Iterable[str], retry_failed: bool) -> dict[str, Trace]:
+    if out is None or not Path(out).exists():
+        return {}
+    ids = set(wanted)
+    finished = (t for t in latest(iter_traces(out)) if t.ended_by != "cut" and not (retry_failed and t.failure))
+    return {trace.id: trace for trace in finished if trace.id in ids}
+
+
+def select_tasks(domain: str, split: str, selection: str) -> list[str]:
+    """Task ids from ``all``, ``0-9``, ``1,4``, ids such as ``retail/test/17``, or a mixture such as ``0-4,17``."""
+    ids = [task.id for task in get_domain(domain).tasks(split)]
+    if selection == "all":
+        return ids
+    chosen: list[str] = []
+    for part in selection.split(","):
+        if "/" in part:
+            chosen.append(get_domain(domain).task(part.strip()).id)
+            continue
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UsageError(f"--tasks takes all, 0-9, 1,4 or ids; got {selection!r}.")
+        low, high = int(first), int(last or first)
+        if high >= len(ids) or low > high:
+            raise UsageError(f"--tasks {part.strip()}: {domain} {split} has the tasks 0 to {len(ids) - 1}.")
+        chosen += ids[low : high + 1]
+    return list(dict.fromkeys(chosen))

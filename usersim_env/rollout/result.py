@@ -1,0 +1,49 @@
+"""What a rollout gives back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from usersim_env.trace import Trace
+
+
+@dataclass(frozen=True)
+class RolloutResult:
+    """Traces in the order of tasks and seeds, and how many of them were on disk already."""
+
+    # Not in the repr: asyncio makes one of every task's result when a run ends, and thousands of traces take a while.
+    traces: tuple[Trace, ...] = field(repr=False)
+    resumed: int = 0
+
+    @property
+    def scored(self) -> tuple[Trace, ...]:
+        """Episodes with a reward."""
+        return tuple(t for t in self.traces if t.valid)
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """Episodes without a reward, by ``side:kind``."""
+        return dict(Counter(failure_name(t) for t in self.traces if not t.valid))
+
+    @property
+    def success(self) -> float | None:
+        """Mean rule reward of the scored episodes; ``None`` when there is none."""
+        rewards = [t.reward for t in self.traces if t.reward is not None]
+        return sum(rewards) / len(rewards) if rewards else None
+
+    def summary(self) -> dict[str, Any]:
+        """The figures as JSON values."""
+        return {
+            "episodes": len(self.traces),
+            "resumed": self.resumed,
+            "scored": len(self.scored),
+            "failed": self.failed,
+            "success": self.success,
+        }
+
+
+def failure_name(trace: Trace) -> str:
+    """What an episode without a reward is counted under."""
+    return f"{trace.failure.side}:{trace.failure.kind}" if trace.failure is not None else trace.ended_by

@@ -1,0 +1,70 @@
+"""`rollout`: an agent on every task and seed, one after the other, or on the workers of a Ray cluster."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+
+from usersim_env.agent import Agent
+from usersim_env.env import TauEnv
+from usersim_env.errors import unknown
+from usersim_env.rollout.on_ray import RaySettings, run_on_ray
+from usersim_env.rollout.plan import Plan, RolloutSettings, opened
+from usersim_env.rollout.playing import play
+from usersim_env.rollout.progress import ProgressBar
+from usersim_env.rollout.result import RolloutResult
+from usersim_env.trace import Trace
+from usersim_env.trace_file import TraceWriter
+
+BACKENDS = ("serial", "ray")
+
+
+def rollout(
+    agent: Agent, env_id: str, settings: RolloutSettings | None = None, backend: str | RaySettings = "serial"
+) -> RolloutResult:
+    """Runs one agent on every task and seed. Finished episodes are on disk as soon as they are finished.
+
+    An exception of the agent ends its episode as failed (side ``agent``), not as 0, and the next one begins.
+
+    Args:
+        agent: who serves.
+        env_id: such as ``TauRetail-agenda-v0``.
+        settings: tasks, seeds, file.
+        backend: ``serial``; or ``ray`` (or its `RaySettings`): on all cores of this machine or of a cluster, with the
+            same traces.
+
+    Raises:
+        UnknownName: no such task, or backend; checked before the first episode.
+        InstallError: Ray is missing.
+        WorkerLost: workers were lost too often; finished episodes are on disk.
+    """
+    settings = settings if settings is not None else RolloutSettings()
+    if not isinstance(backend, RaySettings) and backend not in BACKENDS:
+        raise unknown("backend", backend, BACKENDS)
+    with opened(agent, env_id, settings) as (env, plan):
+        found = dict(plan.found)
+        bar = ProgressBar(len(plan.wanted), agent.name, plan.found.values(), settings.progress)
+        with bar, contextlib.closing(_finished(agent, env_id, settings, backend, (env, plan))) as traces:
+            for trace in traces:
+                found[trace.id] = trace
+                bar.add(trace)
+    return RolloutResult(tuple(found[key] for key in plan.wanted), len(plan.found))
+
+
+def _finished(
+    agent: Agent, env_id: str, settings: RolloutSettings, backend: str | RaySettings, at: tuple[TauEnv, Plan]
+) -> Generator[Trace, None, None]:
+    """Traces as they come, each of them on disk."""
+    env, plan = at
+    if backend == "serial":
+        traces = (play(agent, env, task_id, seed) for task_id, seed in plan.todo)
+    else:
+        on_ray = backend if isinstance(backend, RaySettings) else RaySettings()
+        traces = run_on_ray(agent, env_id, settings, plan.todo, on_ray)
+    with contextlib.ExitStack() as stack:
+        stack.callback(traces.close)
+        writer = stack.enter_context(TraceWriter(settings.out)) if settings.out is not None else None
+        for trace in traces:
+            if writer is not None:
+                writer.write(trace)
+            yield trace
