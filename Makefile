@@ -9,7 +9,7 @@ STAMP := $(VENV)/.complete
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint equivalence statistics bench clean
+.PHONY: help setup demo test lint equivalence statistics bench rl rewards clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,12 @@ statistics: setup  ## coverage of the intervals, error rates of the tests and of
 
 bench: setup  ## time the engine beside the upstream one
 	@$(BIN)/usersim-env bench
+
+rl: setup  ## train against a simulated user in four ways, watch the gap; CSV and figures in runs/rl/ (ten minutes)
+	@$(BIN)/python -m usersim_env.baselines.remedies --out runs/rl
+
+rewards: setup  ## rank the same episodes by every reward; table and figure in runs/rewards/
+	@$(BIN)/python -m usersim_env.baselines.compare_rewards --out runs/rewards
 
 clean:  ## remove .venv, caches and build output; runs/ stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -138,8 +138,9 @@ def ranking_plot(rankings: Sequence[Ranking], note: str) -> Draw:
         grid = figure.subplots(2, 3, sharey=True)
         for axes, (title, values) in zip(grid.flat, panels.items(), strict=True):
             _dots(axes, values, ink)
-            axes.set_title(title)
-        grid[0][0].set_yticks(range(len(rankings)), [_label(row.reward) for row in rankings], fontsize=8.5)
+            axes.set_title(title, fontsize=9.5)
+        for line in grid:
+            line[0].set_yticks(range(len(rankings)), [_label(row.reward) for row in rankings], fontsize=8.5)
         grid[0][0].set_ylim(len(rankings) - 0.5, -0.5)
         figure.supxlabel(note, fontsize=9)
         return figure
