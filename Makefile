@@ -9,7 +9,7 @@ STAMP := $(VENV)/.complete
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test lint equivalence statistics bench study-proofs trl adapters clean
+.PHONY: help setup browser demo test lint equivalence statistics bench study-proofs trl adapters rl rewards clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +98,12 @@ trl: $(TRL)/.complete  ## GRPO through TRL's trainer, a small model on the CPU (
 adapters: $(TRL)/.adapters $(VERIFIERS)/.complete  ## every adapter against its real library (minutes; Python 3.11 or 3.12)
 	@$(TRL)/bin/python -m pytest -q tests/adapters
 	@$(VERIFIERS)/bin/python -m pytest -q tests/adapters/test_verifiers.py
+
+rl: setup  ## train against a simulated user in four ways, watch the gap; CSV and figures in runs/rl/ (ten minutes)
+	@$(BIN)/python -m usersim_env.baselines.remedies --out runs/rl
+
+rewards: setup  ## rank the same episodes by every reward; table and figure in runs/rewards/
+	@$(BIN)/python -m usersim_env.baselines.compare_rewards --out runs/rewards
 
 clean:  ## remove .venv, caches and build output; runs/ stays
 	rm -rf $(VENV) $(TRL) $(VERIFIERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
