@@ -19,7 +19,7 @@ from tests.study.crowd import Measured, Participant, differences, stored_twice
 from tests.study.serving import ServerProcess
 from usersim_env.agent import Action, Observation
 from usersim_env.baselines import make_agent
-from usersim_env.env import received
+from usersim_env.episode import received
 from usersim_env.rescore import rescore
 from usersim_env.rollout import agent_seed
 from usersim_env.study.export import export_study

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 from usersim_env.agent import Action, Agent, AgentSession, Observation, seat_of
 from usersim_env.conversation import Event
-from usersim_env.env import received
+from usersim_env.episode import received
 from usersim_env.errors import UsageError, UsersimError
 from usersim_env.importers.chat import messages_of
 from usersim_env.rollout import agent_seed
