@@ -245,15 +245,21 @@ def test_a_replayed_move_happens_once(tmp_path: Path) -> None:
         await person.open()
         await other.open()
         first, second = valid("m1", text="My order."), valid("m2", text="And another.", seen=2)
-        await person.send(first)
-        await shown(person, 2)
-        await person.send(second)
-        await shown(person, 4)
+        for count, content in [(2, first), (4, second)]:
+            await person.send(content)
+            assert (await answer(person))["type"] == "ack"
+            await shown(person, count)
         seen = list(person.messages)
-        for content, expected in [(second, "ack"), (first, "stale"), (valid("m1", seen=0), "stale")]:
+        other_words = valid("m1", text="Other words under a known id.", seen=4)
+        for content, expected in [
+            *((second, "ack"), (first, "ack"), (other_words, "ack")),  # heard, once: nothing happens again
+            *((valid("m3", seen=0), "stale"), (valid("m3", seen=3), "stale"), (valid("m3", seen=99), "stale")),
+        ]:
             await person.send(content)
             found = await answer(person)
             assert expected in (found["type"], found.get("code"))
+        stored = database.read_events(server.study.store.connection, sitting_of(person.address))
+        assert sum(event["event"] == "say" for _, event in stored) == 2
         await other.send(first)  # somebody else's move counts for who sent it, and for nobody else
         await shown(other, 2)
         assert said_by(other) == ["My order."]
