@@ -47,7 +47,7 @@ browser:  ## install Chromium for the tests of the page, where apt-get is at han
 	  echo "No Chromium here: the tests of the page in a browser are skipped."
 
 test: lint browser  ## all checks and tests, as CI runs them
-	@$(BIN)/python -m pytest -q -m "not slow" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow" $(PYTEST_ARGS)
 
 lint: setup  ## ruff and mypy --strict
 	@$(BIN)/ruff check .
