@@ -9,7 +9,7 @@ STAMP := $(VENV)/.complete
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint equivalence statistics bench clean
+.PHONY: help setup demo test lint equivalence statistics bench rollouts ray clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,13 @@ statistics: setup  ## coverage of the intervals, error rates of the tests and of
 
 bench: setup  ## time the engine beside the upstream one
 	@$(BIN)/usersim-env bench
+
+rollouts: setup  ## async rollouts: throughput and memory beside their bounds (minutes, on a quiet machine)
+	@$(BIN)/python -m pytest -q -s -m slow tests/rollout/test_throughput.py $(PYTEST_ARGS)
+
+ray: setup  ## install Ray (282 MB), run its tests and time two workers beside one process
+	@$(PIP) install -c constraints.txt ray
+	@$(BIN)/python -m pytest -q -s tests/rollout/test_ray.py $(PYTEST_ARGS)
 
 clean:  ## remove .venv, caches and build output; runs/ stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
