@@ -9,7 +9,7 @@ STAMP := $(VENV)/.complete
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test lint equivalence statistics bench study-proofs trl adapters rl rewards clean
+.PHONY: help setup browser demo test lint equivalence statistics bench study-proofs trl adapters rl rewards rollouts ray clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -104,6 +104,13 @@ rl: setup  ## train against a simulated user in four ways, watch the gap; CSV an
 
 rewards: setup  ## rank the same episodes by every reward; table and figure in runs/rewards/
 	@$(BIN)/python -m usersim_env.baselines.compare_rewards --out runs/rewards
+
+rollouts: setup  ## async rollouts: throughput and memory beside their bounds (minutes, on a quiet machine)
+	@$(BIN)/python -m pytest -q -s -m slow tests/rollout/test_throughput.py $(PYTEST_ARGS)
+
+ray: setup  ## install Ray (282 MB), run its tests and time two workers beside one process
+	@$(PIP) install -c constraints.txt ray
+	@$(BIN)/python -m pytest -q -s tests/rollout/test_ray.py $(PYTEST_ARGS)
 
 clean:  ## remove .venv, caches and build output; runs/ stays
 	rm -rf $(VENV) $(TRL) $(VERIFIERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

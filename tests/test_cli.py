@@ -11,6 +11,8 @@ from usersim_env.cli import main
 
 COMMANDS = ("tasks", "rollout", "rescore", "gap", "usi", "play", "import", "export", "bench", "demo")
 
+MOCK = ("rollout", "--env", "TauMock-agenda-v0", "--agent", "clerk")
+
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
     try:
@@ -43,6 +45,10 @@ def test_help_shows_an_example_that_parses(command: str, capsys: pytest.CaptureF
         (("rollout", "--env", "TauMock-v0", "--agent", "silent", "--out", "x"), "no user side of its own"),
         (("rollout", "--env", "TauMock-agenda-v0", "--agent", "clrk", "--out", "x"), "Did you mean 'clerk'"),
         (("rollout", "--env", "TauMock-agenda-v0", "--agent", "clerk", "--seed", "-1", "--out", "x"), "at least 0"),
+        ((*MOCK, "--out", "x", "--concurrency", "0"), "concurrency is a whole number of at least 1, got 0"),
+        ((*MOCK, "--out", "x", "--workers", "2"), "go with --backend ray"),
+        ((*MOCK, "--out", "x", "--rpm", "5"), "--rpm goes with --model"),
+        ((*MOCK, "--out", "x", "--backend", "rey"), "invalid choice"),
         (("rescore", "nowhere.jsonl"), "nowhere.jsonl"),
         (("gap", "--sim", "nowhere.jsonl", "--reference", "y"), "nowhere.jsonl"),
         (("gap", "--sim", "x"), "--reference"),
@@ -127,3 +133,11 @@ def test_tasks_lists_agendas(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     assert [record["id"] for record in json.loads(out)] == [f"mock/test/{i}" for i in range(4)]
     assert all("agenda" in record for record in json.loads(out))
+
+
+def test_rollout_with_many_at_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = (*MOCK, "--episodes", "5", "--json", "--out")
+    many = run(capsys, *words, str(tmp_path / "many.jsonl"), "--concurrency", "16")
+    alone = run(capsys, *words, str(tmp_path / "alone.jsonl"))
+    assert many[0] == 0 and json.loads(many[1]) == json.loads(alone[1])
+    assert json.loads(many[1])["episodes"] == 20 and "clerk" in many[2]

@@ -30,6 +30,8 @@ HEAVY = [
     "matplotlib",
     "openenv",
     "skyrl_gym",
+
+    "ray",
     "starlette",
     "tau_bench",
     "tau_trait",
@@ -172,6 +174,8 @@ def test_the_lean_import_check_can_fail(tmp_path: Path) -> None:
 
 def test_extras(project: dict[str, Any]) -> None:
     assert set(project["project"]["optional-dependencies"]) == {"llm", "study", "plot", "ray", "trl", "dev", "all"}
+
+    assert set(project["project"]["optional-dependencies"]) == {"llm", "study", "plot", "ray", "dev", "all"}
 
 
 def test_every_dependency_of_the_set_up_is_pinned(root: Path, project: dict[str, Any]) -> None:

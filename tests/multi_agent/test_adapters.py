@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +16,8 @@ from usersim_env.baselines.clerk import Clerk
 from usersim_env.errors import Abandoned, UnknownName, UsageError
 from usersim_env.multi_agent import AGENT, USER, PolicyUser, UserPolicy, UserSeat, tau_v0
 from usersim_env.multi_agent.actions import UserAction, as_action, read_user_action
-from usersim_env.rollout import agent_seed
+from usersim_env.registration import env_id
+from usersim_env.rollout import RolloutSettings, agent_seed, rollout_async
 from usersim_env.rollout import play as play_alone
 from usersim_env.trace import Seat
 from usersim_env.users.agenda import AgendaUser
@@ -39,6 +41,12 @@ def alone(user: User, task_id: str, seed: int = 0, **keywords: Any) -> Trace:
     trace = play_alone(Clerk(), env, task_id, seed)
     env.close()
     return trace
+
+
+def at_once(user: User, task_id: str, seed: int = 0) -> Trace:
+    """The same episode on an event loop."""
+    settings = RolloutSettings([task_id], [seed], None, {"user": user}, progress=False)
+    return asyncio.run(rollout_async(Clerk(), env_id(task_id.split("/")[0]), settings)).traces[0]
 
 
 def clerk(task_id: str, seed: int = 0) -> Callable[[Any, Any], Any]:
@@ -67,6 +75,7 @@ def test_the_same_seeds_and_policies_give_the_same_trace(
         expected = alone(user, task_id, seed)
         assert len(expected.events) > 3 and expected.survey is not None
         assert timeless(together(either, user, task_id, seed)) == timeless(expected)
+        assert timeless(at_once(user, task_id, seed)) == timeless(expected)
 
 
 def test_without_a_task_the_seeds_draw_the_same_ones(aec: Play) -> None:

@@ -102,12 +102,15 @@ def test_calls_in_a_second_beside_bare_litellm(late_server: str) -> None:
 def test_steps_in_a_second_with_instant_seats() -> None:
     keywords = {"user": ScriptedUser(("hello",), repeat=True), "max_steps": 30}
     settings = RolloutSettings(["mock/test/0"], range(1000), None, keywords, progress=False)
-    best = 0.0
+    best = computed = 0.0
     for _ in range(5):
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         result = asyncio.run(rollout_async(Silent(), "TauMock-v0", settings, 1000))
-        best = max(best, sum(t.effort.agent_turns for t in result.traces) / (time.perf_counter() - start))
+        steps = sum(t.effort.agent_turns for t in result.traces)
+        best = max(best, steps / (time.perf_counter() - start))
+        computed = max(computed, steps / (time.process_time() - cpu))
     print(f"\n1,000 interleaved episodes of 30 steps, one process, best of 5: {best:,.0f} steps/s")
+    print(f"({computed:,.0f} for each second of the processor: what a machine with nothing else to do comes to)")
     assert best >= 20_000
 
 
