@@ -30,7 +30,6 @@ HEAVY = [
     "matplotlib",
     "openenv",
     "skyrl_gym",
-
     "ray",
     "starlette",
     "tau_bench",
