@@ -25,6 +25,7 @@ FOLDERS = {
 """Top-level folder → where its files are in an installation."""
 
 HEAVY = [
+    "cma",
     "jinja2",
     "litellm",
     "matplotlib",
@@ -160,7 +161,7 @@ def test_the_lean_import_check_can_fail(tmp_path: Path) -> None:
 
 
 def test_extras(project: dict[str, Any]) -> None:
-    assert set(project["project"]["optional-dependencies"]) == {"llm", "study", "plot", "dev", "all"}
+    assert set(project["project"]["optional-dependencies"]) == {"llm", "study", "plot", "tuning", "dev", "all"}
 
 
 def test_every_dependency_of_the_set_up_is_pinned(root: Path, project: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ ORDER = """
 FOLDERS = {"usersim_env": "", "wrappers": "wrappers.", "baselines": "baselines."}
 """Folder → where its files are in the package; the links inside usersim_env/ are not followed."""
 
-OPTIONAL = set("jinja2 litellm matplotlib ray starlette tau_bench tau_trait torch uvicorn websockets".split())
+OPTIONAL = set("cma jinja2 litellm matplotlib ray starlette tau_bench tau_trait torch uvicorn websockets".split())
 """Packages that a lean installation lacks: the only ones that may be imported inside a function."""
 
 BANNED = {"common", "helper", "helpers", "manager", "managers", "misc", "util", "utils"}
