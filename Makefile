@@ -9,10 +9,10 @@ STAMP := $(VENV)/.complete
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint equivalence statistics bench clean
+.PHONY: help setup demo test lint equivalence statistics bench tune-user clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## make .venv with the package and its pinned dependencies (does nothing if up to date)
 
@@ -54,6 +54,10 @@ statistics: setup  ## coverage of the intervals, error rates of the tests and of
 
 bench: setup  ## time the engine beside the upstream one
 	@$(BIN)/usersim-env bench
+
+tune-user: setup  ## tune the agenda persona towards a synthetic row, judge it on held-out tasks (docs/tuning.md)
+	@$(BIN)/python -m usersim_env.baselines.tune_user --target docs/tuning/target.json --seed 0 1 2 3 4 \
+	  --jobs 2 --out docs/tuning
 
 clean:  ## remove .venv, caches and build output; runs/ stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -31,7 +31,7 @@ from usersim_env.trace import Seat, Trace
 from usersim_env.trace_file import latest, read_traces
 from usersim_env.users.agenda import PERSONAS, AgendaUser
 
-TRAIN_TASKS = range(0, 500, 5)  # of retail's train split: tuned on; its whole test split is held out
+TRAIN_TASKS = range(0, 500, 8)  # of retail's train split: tuned on; its whole test split is held out
 EPISODES = 5  # per task: of the row, and of each persona that difficulty is pooled from
 FIRST_SEED = 500_000  # of these episodes; tune_user plays none of them
 
@@ -52,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             target = persona_target(arguments.persona, make_agent(arguments.agent))
         elif arguments.persona is None and None not in files:
             difficulty = given_difficulty(arguments.difficulty) if arguments.difficulty is not None else {}
-            target = target_of(*(latest(read_traces(file)) for file in files), difficulty)
+            tuning, held_out = (latest(read_traces(file)) for file in files)
+            target = target_of(tuning, held_out, difficulty)
         else:
             raise UsageError("Give --persona NAME, or both --tuning FILE and --held-out FILE.")
         write_target(target, arguments.out)
@@ -70,7 +71,8 @@ def persona_target(persona: str, agent: Agent) -> Target:
     sides = [play(name, agent, [*parts[0], *parts[1]], EPISODES) for name in PERSONAS]
     difficulty = pooled_difficulty(read_sessions(side, "llm", "the personas") for side in sides)
     mine = [t for side in sides for t in side if t.user.settings["persona"] == persona]
-    return target_of(*([t for t in mine if t.task_id in part] for part in parts), difficulty)
+    tuning, held_out = ([t for t in mine if t.task_id in part] for part in parts)
+    return target_of(tuning, held_out, difficulty)
 
 
 def play(persona: str, agent: Agent, tasks: Sequence[str], episodes: int) -> tuple[Trace, ...]:

@@ -2,7 +2,7 @@
 
 ::
 
-    python -m usersim_env.baselines.tune_user --target docs/tuning/target.json --budget 300 --seed 0 1 --out runs/tuning
+    python -m usersim_env.baselines.tune_user --target docs/tuning/target.json --budget 240 --seed 0 1 --out runs/tuning
 
 The learner sits in the user's seat. Its policy has the sixteen numbers of `KNOBS`, its reward is `likeness_reward` on
 the target's tuning tasks, and the optimiser is CMA-ES of the package ``cma`` (Hansen; BSD-3-Clause), which sees rewards
@@ -165,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Tunes, judges and writes; bad input is exit code 2 and one line on standard error."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", required=True, metavar="FILE.json", help="made by baselines.target_row")
-    parser.add_argument("--budget", type=int, default=300, metavar="N", help="personas to try (default: 300)")
+    parser.add_argument("--budget", type=int, default=240, metavar="N", help="personas to try (default: 240)")
     parser.add_argument("--seed", type=int, nargs="+", default=[0], metavar="N", help="one search each (default: 0)")
     parser.add_argument("--start", default="cooperative", metavar="NAME", help="a persona (default: cooperative)")
     parser.add_argument("--agent", default="clerk", metavar="NAME", help="the target's agent (default: clerk)")

@@ -125,9 +125,9 @@ def likeness_table(result: Result) -> list[dict[str, Any]]:
 def persona_table(result: Result, numbers: Sequence[str], agent: Agent) -> list[dict[str, Any]]:
     """Every tuned number: start, target, each search; and whether the row tells it.
 
-    ``error`` is the root mean square over searches of (found - target) / (start - target): 0 found, 1 as far away as the
-    start. ``cost`` is what a user side loses, in points of likeness on the tuning tasks, that is the target but for this
-    number, which is the start's: a number whose cost has 0 in its interval is one that the row does not show alone.
+    ``error`` is the root mean square over searches of (found - target) / (start - target): 0 found, 1 as far away as
+    the start. ``cost`` is what a user side loses, in points of likeness on the tuning tasks, that is the target but for
+    this number, which is the start's. Where 0 is in its interval, the row does not show this number alone.
     """
     rows = []
     row, own = result.target.part("tuning"), result.judged.get(("target", "tuning"))

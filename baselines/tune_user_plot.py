@@ -1,4 +1,4 @@
-"""The figure of a tuning: the searches, likeness before and after on held-out tasks, and the numbers that were found."""
+"""The figure of a tuning: the searches, likeness before and after on held-out tasks, and the numbers found."""
 
 from __future__ import annotations
 

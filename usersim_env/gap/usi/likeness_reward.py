@@ -1,9 +1,9 @@
 """The reward of a learner in the user's seat: how close the means of its episodes come to a target row.
 
 Moment matching, dimension by dimension: the mean of each feature over tasks is compared with the target's by
-`similarity` and averaged over the features of its dimension; the outcome calibration stands beside the four dimensions.
-With a whole row it is the five-part index of arXiv:2603.11245 divided by 100. Single conversations are never compared
-with a mean: a row of 15 % polite turns is matched by episodes that are polite in turn, not by every episode alike.
+``2 min / sum`` and averaged over the features of its dimension; the outcome calibration stands beside the four
+dimensions. With a whole row it is the five-part index of arXiv:2603.11245 divided by 100. No single conversation is
+compared with a mean: a row of 15 % polite turns is matched by episodes that are polite in turn, not by every one alike.
 
 It sees means alone, so it cannot tell a crowd from its average, and it can be pleased without being more human: judge
 what was tuned by something that it was not tuned on.
@@ -15,16 +15,21 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from usersim_env.behaviour import DIMENSIONS, FEATURES, RATES
 from usersim_env.conversation import Outcome
 from usersim_env.errors import UsageError
 from usersim_env.gap.task_means import behaviour_of
-from usersim_env.gap.usi.similarity import Row, similarity
+from usersim_env.gap.usi.similarity import Row
 from usersim_env.gap.usi.target import OVERALL, Target, TargetRow
 from usersim_env.multi_agent.seats import AGENT, USER
 from usersim_env.trace import Trace
+
+Array: TypeAlias = NDArray[np.float64]
 
 CALIBRATION = "calibration"
 """Name of the outcome part: one minus the outcome calibration error."""
@@ -101,30 +106,47 @@ def mean_features(found: Sequence[Mapping[str, float] | None]) -> Row | None:
 def score(moments: Iterable[TaskMoments], row: TargetRow) -> LikenessScore:
     """The parts, of means by task."""
     tasks = list(moments)
-    features = [m.features for m in tasks if m.features is not None]
-    parts: dict[str, float] = {}
-    for dimension, names in DIMENSIONS.items():
-        alike = [
-            similarity(math.fsum(f[name] for f in features) / len(features), row.features[name])
-            for name in names
-            if features and name in row.features
-        ]
-        if alike:
-            parts[dimension] = math.fsum(alike) / len(alike)
-    error = _calibration_error(tasks, row.success)
-    if error is not None:
-        parts[CALIBRATION] = 1 - error
-    return LikenessScore(parts, len(tasks))
+    found = {name: float(values[0]) for name, values in weighted_parts(tasks, row, np.ones((1, len(tasks)))).items()}
+    return LikenessScore({name: value for name, value in found.items() if not math.isnan(value)}, len(tasks))
 
 
-def _calibration_error(tasks: Iterable[TaskMoments], success: Mapping[str, float]) -> float | None:
-    """Difference in success, weighted over the bins that have it on both sides; ``None`` where there is no such bin."""
-    bins: dict[str, list[float]] = {}
-    for moments in tasks:
-        if moments.bin is not None and moments.bin in success:
-            bins.setdefault(moments.bin, []).append(moments.success)
-    n = sum(map(len, bins.values()))
-    return sum(abs(math.fsum(mine) - len(mine) * success[name]) for name, mine in bins.items()) / n if n else None
+def weighted_parts(tasks: Sequence[TaskMoments], row: TargetRow, weights: Array) -> dict[str, Array]:
+    """Part → its value under each of several weightings of the tasks (weightings × tasks); NaN where it is missing."""
+    known = [name for name in FEATURES if name in row.features]
+    spoken = np.asarray([m.features is not None for m in tasks], dtype=bool)
+    table = np.asarray([[m.features[name] for name in known] for m in tasks if m.features is not None])
+    parts: dict[str, Array] = {}
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: nothing to compare
+        means = (
+            weights[:, spoken]
+            @ table.reshape(int(spoken.sum()), len(known))
+            / weights[:, spoken].sum(axis=1, keepdims=True)
+        )
+        for dimension, names in DIMENSIONS.items():
+            there = [known.index(name) for name in names if name in known]
+            if there:
+                theirs = np.asarray([row.features[known[i]] for i in there])
+                parts[dimension] = _similarity(means[:, there], theirs).mean(axis=1)
+        parts[CALIBRATION] = 1 - _calibration_error(tasks, row.success, weights)
+    return parts
+
+
+def _similarity(mine: Array, theirs: Array) -> Array:
+    """``2 min / sum``, and 1 if both are 0, for many amounts, none of them negative."""
+    total = mine + theirs
+    return np.where(total == 0, 1.0, 2 * np.minimum(mine, theirs) / np.where(total == 0, 1.0, total))
+
+
+def _calibration_error(tasks: Sequence[TaskMoments], success: Mapping[str, float], weights: Array) -> Array:
+    """Difference in success, weighted over the bins that have it on both sides; NaN where there is no such bin."""
+    error, n = np.zeros(len(weights)), np.zeros(len(weights))
+    for name, theirs in success.items():
+        inside = weights[:, [i for i, m in enumerate(tasks) if m.bin == name]]
+        mine = np.asarray([m.success for m in tasks if m.bin == name])
+        error += np.abs(inside @ mine - inside.sum(axis=1) * theirs)
+        n += inside.sum(axis=1)
+    found: Array = error / n
+    return found
 
 
 class SeatRewards:
@@ -132,8 +154,8 @@ class SeatRewards:
 
     A row of means says nothing about one episode, so the user's reward is the likeness of its last ``window`` scored
     episodes, this one included: an episode changes it by its share. An `Outcome` does not name its task, so success is
-    compared overall, not by difficulty. A trainer with a batch at hand calls `likeness_reward` on its traces instead. One
-    object serves one learner: it remembers.
+    compared overall, not by difficulty. A trainer with a batch at hand calls `likeness_reward` on its traces instead.
+    One object serves one learner: it remembers.
 
     Args:
         target: what to be like.
