@@ -78,7 +78,7 @@ def _before_and_after(axes: Axes, ink: Ink, rows: Rows) -> None:
     if any(row["who"] == "target" for row in held_out):
         axes.plot([], [], "|", color=ink.text, markersize=12, label="the target's own persona, again")
     axes.set_yticks(range(len(names)), [_PARTS[name] for name in names])
-    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_ylim(len(names) + 0.9, -0.6)  # room for the legend
     axes.set_title("Likeness, held-out tasks")
     axes.set_xlabel("0 to 100")
     axes.legend(loc="lower left", fontsize=7.5)
@@ -102,4 +102,4 @@ def _numbers(axes: Axes, ink: Ink, rows: Rows) -> None:
     axes.set_xticks([0, 1], ["start", "target"])
     axes.set_yticks(range(len(known)), [row["number"].replace("_", " ") for row in known], fontsize=8)
     axes.set_ylim(max(len(known), 1) - 0.4, -0.6)
-    axes.set_xlabel("one mark a search; further out than drawn: at the edge")
+    axes.set_xlabel("one mark a search; far ones at the edge")

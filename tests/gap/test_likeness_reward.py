@@ -35,9 +35,9 @@ def row(features: Mapping[str, float], success: Mapping[str, float] | None = Non
 
 
 def moments(
-    features: Mapping[str, float] | None = None, success: float = 1.0, bin: str | None = OVERALL
+    features: Mapping[str, float] | None = None, success: float = 1.0, where: str | None = OVERALL
 ) -> TaskMoments:
-    return TaskMoments(None if features is None else {**dict.fromkeys(FEATURES, 0.0), **features}, success, bin)
+    return TaskMoments(None if features is None else {**dict.fromkeys(FEATURES, 0.0), **features}, success, where)
 
 
 def target(tuning: TargetRow, training: bool = True) -> Target:
@@ -89,7 +89,7 @@ def test_what_is_missing_is_missing_and_not_0() -> None:
     assert silent.parts == {CALIBRATION: 1.0}
     assert score([moments(None)], row(FULL)).total is None
     assert score([], row(FULL, {OVERALL: 1.0})).total is None
-    assert CALIBRATION not in score([moments(FULL, bin=None)], row(FULL, {OVERALL: 1.0})).parts
+    assert CALIBRATION not in score([moments(FULL, where=None)], row(FULL, {OVERALL: 1.0})).parts
 
 
 def test_episodes_that_are_not_scored_are_left_out(make: Any) -> None:

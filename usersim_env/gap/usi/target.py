@@ -82,10 +82,11 @@ class Target:
     @property
     def who(self) -> str:
         """Who spoke in the user's seat, in words."""
-        name = str(self.user.settings.get("persona", self.user.name))
         if self.user.kind == "human":
-            return name
-        return f"{self.user.kind} {name:.40} (synthetic: it says nothing about people)"
+            return self.user.name
+        persona = self.user.settings.get("persona")
+        name = persona if isinstance(persona, str) else self.user.name
+        return f"{self.user.kind} {name} (synthetic: it says nothing about people)"
 
     def for_training(self) -> Target:
         """Itself.
