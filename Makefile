@@ -9,7 +9,7 @@ STAMP := $(VENV)/.complete
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test lint equivalence statistics bench study-proofs trl adapters rl rewards rollouts ray clean
+.PHONY: help setup browser demo test lint equivalence statistics bench study-proofs trl adapters rl rewards rollouts ray tune-user clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -111,6 +111,10 @@ rollouts: setup  ## async rollouts: throughput and memory beside their bounds (m
 ray: setup  ## install Ray (282 MB), run its tests and time two workers beside one process
 	@$(PIP) install -c constraints.txt ray
 	@$(BIN)/python -m pytest -q -s tests/rollout/test_ray.py $(PYTEST_ARGS)
+
+tune-user: setup  ## tune the agenda persona towards a synthetic row, judge it on held-out tasks (docs/tuning.md)
+	@$(BIN)/python -m usersim_env.baselines.tune_user --target docs/tuning/target.json --seed 0 1 2 3 4 \
+	  --jobs 2 --out docs/tuning
 
 clean:  ## remove .venv, caches and build output; runs/ stays
 	rm -rf $(VENV) $(TRL) $(VERIFIERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

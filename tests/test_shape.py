@@ -34,7 +34,7 @@ FOLDERS = {"usersim_env": "", "wrappers": "wrappers.", "baselines": "baselines."
 """Folder → where its files are in the package; the links inside usersim_env/ are not followed."""
 
 OPTIONAL = set(
-    "datasets jinja2 litellm matplotlib openenv ray skyrl_gym starlette tau_bench tau_trait torch transformers trl "
+    "cma datasets jinja2 litellm matplotlib openenv ray skyrl_gym starlette tau_bench tau_trait torch transformers trl "
     "uvicorn verifiers verl websockets".split()
 )
 """Packages that a lean installation lacks: the only ones that may be imported inside a function."""
