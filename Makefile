@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  "Name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo \
 	  "error: $(PYTHON) has no venv module. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	@echo "Installing into $(VENV) (a minute or two the first time, 0.8 GB)…"
+	@echo "Installing into $(VENV) (a minute or two the first time, 1 GB)…"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install -c constraints.txt setuptools wheel
 	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
