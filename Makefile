@@ -106,7 +106,8 @@ rewards: setup  ## rank the same episodes by every reward; table and figure in r
 	@$(BIN)/python -m usersim_env.baselines.compare_rewards --out runs/rewards
 
 rollouts: setup  ## async rollouts: throughput and memory beside their bounds (minutes, on a quiet machine)
-	@$(BIN)/python -m pytest -q -s -m slow tests/rollout/test_throughput.py $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q -s -m slow tests/rollout/test_throughput.py -k "not litellm" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q -s -m slow tests/rollout/test_throughput.py -k litellm $(PYTEST_ARGS)
 
 ray: setup  ## install Ray (282 MB), run its tests and time two workers beside one process
 	@$(PIP) install -c constraints.txt ray

@@ -110,7 +110,7 @@ def test_steps_in_a_second_with_instant_seats() -> None:
         best = max(best, steps / (time.perf_counter() - start))
         computed = max(computed, steps / (time.process_time() - cpu))
     print(f"\n1,000 interleaved episodes of 30 steps, one process, best of 5: {best:,.0f} steps/s")
-    print(f"({computed:,.0f} for each second of the processor: what a machine with nothing else to do comes to)")
+    print(f"({computed:,.0f} for each second of the processor)")
     assert best >= 20_000
 
 
@@ -146,6 +146,8 @@ def test_memory_of_an_open_episode(domain: str) -> None:
         running = asyncio.create_task(rollout_async(Waits(), f"Tau{domain}-v0", settings, episodes))
         for _ in range(200):
             await asyncio.sleep(0)
+        if running.done():  # else a rollout that died at once would be measured as one that needs nothing
+            running.result()
         gc.collect()
         size = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
@@ -157,7 +159,7 @@ def test_memory_of_an_open_episode(domain: str) -> None:
     few, many = asyncio.run(held(100)), asyncio.run(held(600))
     each = (many - few) / 500 / 1000
     print(f"\n{domain}: {each:.1f} KB for each open episode")
-    assert each <= 250
+    assert 0 < each <= 250
 
 
 # -- nothing piles up --------------------------------------------------------------------------------------------------
