@@ -49,6 +49,12 @@ class Agent(Protocol):
         """Settings that tell two agents of the same name apart, as JSON values."""
 
 
+def notes_of(session: AgentSession | None) -> dict[str, Any]:
+    """What an agent's session says of its episode (``notes()``, where it has one): calls, tokens, cost."""
+    notes = getattr(session, "notes", None)
+    return dict(notes()) if callable(notes) else {}
+
+
 def seat_of(agent: object) -> Seat:
     """The agent as traces name it.
 

@@ -330,6 +330,12 @@ def _unquoted(message: str, instruction: str) -> str:
     return message
 
 
+def agent_failure(error: Exception, kind: str = "error") -> Failure:
+    """What a driver tells the conversation when the agent raised; ``kind`` where the error has none of its own."""
+    own = getattr(error, "kind", None)
+    return Failure("agent", own if isinstance(own, str) else kind, told(error))
+
+
 def user_failure(error: Exception) -> Failure:
     """What a driver tells the conversation when the user side raised."""
     if isinstance(error, UserSideError):

@@ -17,7 +17,7 @@ import pytest
 from tests.study.attack import attack, good_action, logged, prolific, reply, sitting_of, study
 from tests.study.people import TOKEN, Server
 from usersim_env.domains import get_task
-from usersim_env.study import agents, database, threads
+from usersim_env.study import agents, database
 from usersim_env.study.agents import Transcript
 from usersim_env.study.limits import MAX_ACTION
 
@@ -214,7 +214,7 @@ def test_an_agent_that_never_returns_keeps_nobody_waiting(tmp_path: Path) -> Non
         finally:
             released.set()
 
-    with patch.object(threads, "_ROOM", 0.2):
+    with patch.object(agents, "_PATIENCE", 0.2):
         attack(run, study(tmp_path, agent_timeout=5.0), agent)
 
 

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import gymnasium as gym
 
-from usersim_env.errors import InstallError, InvalidAction, NotScored, told, unknown
+from usersim_env.conversation import agent_failure
+from usersim_env.errors import InstallError, InvalidAction, NotScored, unknown
 from usersim_env.feedback import Failure, Feedback
 from usersim_env.wrappers.base import AnyEnv, tau_env, tools_of
 from usersim_env.wrappers.chat_action import ChatAction
@@ -197,9 +198,7 @@ class ChatEpisode:
             error: what happened.
             kind: what summaries group by, where ``error`` has no ``kind`` of its own.
         """
-        own = getattr(error, "kind", None)
-        message = error if isinstance(error, str) else told(error)
-        failure = Failure("agent", own if isinstance(own, str) else kind, message)
+        failure = Failure("agent", kind, error) if isinstance(error, str) else agent_failure(error, kind)
         return self._ended((), self._below.fail(failure))
 
     def close(self) -> None:

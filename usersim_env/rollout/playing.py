@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import zlib
-from typing import Any
 
 import numpy as np
 
-from usersim_env.agent import Agent, AgentSession
+from usersim_env.agent import Agent, AgentSession, notes_of
+from usersim_env.conversation import agent_failure
 from usersim_env.env import TauEnv
 from usersim_env.episode import Episode
-from usersim_env.errors import InvalidAction, told
+from usersim_env.errors import InvalidAction
 from usersim_env.feedback import Failure
 from usersim_env.messages import parse_action
 from usersim_env.threads import Threads
@@ -34,7 +34,7 @@ def play(agent: Agent, env: TauEnv, task_id: str, seed: int) -> Trace:
                 session = agent.begin(info, agent_seed(task_id, seed))
             action = session.act(observation)
         except Exception as error:
-            env.fail(_agent_failure(error))
+            env.fail(agent_failure(error))
             break
         try:
             observation, _, terminated, truncated, _ = env.step(action)
@@ -42,7 +42,7 @@ def play(agent: Agent, env: TauEnv, task_id: str, seed: int) -> Trace:
             env.fail(_bad_action(error))
             break
         over = terminated or truncated
-    env.agent_seat = dataclasses.replace(env.agent_seat, notes=_notes(session))
+    env.agent_seat = dataclasses.replace(env.agent_seat, notes=notes_of(session))
     return env.trace()
 
 
@@ -73,7 +73,7 @@ async def aplay(agent: Agent, episode: Episode, seat: Seat, threads: Threads) ->
                     act, received = session.act, episode.observation
                     action = await threads.run(act, received) if blocking else act(received)
             except Exception as error:
-                conversation.fail(_agent_failure(error))
+                conversation.fail(agent_failure(error))
                 break
             try:
                 episode.act(parse_action(action))
@@ -82,20 +82,9 @@ async def aplay(agent: Agent, episode: Episode, seat: Seat, threads: Threads) ->
                 break
             await episode.asettle(threads)
             await asyncio.sleep(0)
-        return episode.trace(dataclasses.replace(seat, notes=_notes(session)))
+        return episode.trace(dataclasses.replace(seat, notes=notes_of(session)))
     finally:
         episode.close()
-
-
-def _notes(session: AgentSession | None) -> dict[str, Any]:
-    """What the agent's session says of the episode (``notes()``, where it has one): calls, tokens, cost."""
-    notes = getattr(session, "notes", None)
-    return dict(notes()) if callable(notes) else {}
-
-
-def _agent_failure(error: Exception) -> Failure:
-    kind = getattr(error, "kind", None)
-    return Failure("agent", kind if isinstance(kind, str) else "error", told(error))
 
 
 def _bad_action(error: InvalidAction) -> Failure:

@@ -3,18 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from usersim_env.study.session import PersonSession
-
-
-class Found(Protocol):
-    """A session by its address."""
-
-    session: PersonSession
-
-    def seen(self) -> None:
-        """The person has just been there."""
 
 
 class NotFound(Exception):
@@ -30,5 +20,5 @@ class NotFound(Exception):
         self.text, self.status = text, 410 if gone else 404
 
 
-Find = Callable[[str], Found]
+Find = Callable[[str], PersonSession]
 """The session at a token; raises `NotFound`."""

@@ -6,13 +6,13 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
-from usersim_env.agent import Action, Agent, AgentSession, Observation, seat_of
+from usersim_env.agent import Action, Agent, AgentSession, Observation, notes_of, seat_of
 from usersim_env.conversation import Event
 from usersim_env.episode import received
 from usersim_env.errors import UsageError, UsersimError
 from usersim_env.importers.chat import messages_of
 from usersim_env.rollout import agent_seed
-from usersim_env.study.threads import Threads
+from usersim_env.threads import Threads
 from usersim_env.trace import Seat
 
 Transcript: TypeAlias = list[dict[str, Any]]
@@ -20,7 +20,8 @@ AgentFunction: TypeAlias = Callable[[Transcript, Mapping[str, Any]], Action | Aw
 """``async f(messages, info) -> action`` (or a plain function, run in a pool). ``messages``: the chat in the shape of
 OpenAI's, the policy first; ``info``: ``task_id``, ``policy``, ``tools``, ``seed``."""
 
-_THREADS = 16  # agents that block at the same time; the others wait for their turn
+_THREADS, _PATIENCE = 16, 5.0
+"""Agents that block at the same time, the others wait for their turn; and seconds after which one does not count."""
 
 
 class CannotGoOn(UsersimError):
@@ -72,7 +73,7 @@ def agent_side(agent: object) -> AgentSide:
 class _Function:
     def __init__(self, function: AgentFunction) -> None:
         self._function = function
-        self._threads = Threads(_THREADS)
+        self._threads = Threads(_THREADS, _PATIENCE)
         module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", type(function).__name__)
         self.seat = Seat("agent", name, {"function": f"{module}:{name}"})
 
@@ -104,7 +105,7 @@ class _Sessions:
         self._agent = agent
         self.seat = seat_of(agent)
         self._running: dict[str, _Running] = {}
-        self._threads = Threads(_THREADS)
+        self._threads = Threads(_THREADS, _PATIENCE)
 
     async def act(self, situation: Situation) -> Action:
         return await self._threads.run(self._act, situation)
@@ -124,8 +125,7 @@ class _Sessions:
 
     def notes(self, sitting: str) -> dict[str, Any]:
         running = self._running.get(sitting)
-        notes = getattr(running.session, "notes", None) if running is not None else None
-        return dict(notes()) if callable(notes) else {}
+        return notes_of(running.session) if running is not None else {}
 
     def release(self, sitting: str) -> None:
         self._running.pop(sitting, None)

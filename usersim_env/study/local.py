@@ -13,8 +13,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from usersim_env.errors import UserSideError
-from usersim_env.study.addresses import Found, NotFound
+from usersim_env.study.addresses import NotFound
 from usersim_env.study.limits import MAX_FRAME, quiet
+from usersim_env.study.session import PersonSession
 from usersim_env.study.transport import HttpConnection, SocketConnection, listen
 from usersim_env.study.web import app_of, person_routes
 
@@ -88,11 +89,11 @@ class LocalServer:
             self._loop.close()
 
 
-def serve_one(found: Found, port: int) -> tuple[LocalServer, str]:
+def serve_one(session: PersonSession, port: int) -> tuple[LocalServer, str]:
     """Serves one session on this machine.
 
     Args:
-        found: the session.
+        session: of the person.
         port: 0 for a free one.
 
     Returns:
@@ -102,10 +103,10 @@ def serve_one(found: Found, port: int) -> tuple[LocalServer, str]:
     origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
     token = secrets.token_urlsafe(32)
 
-    def find(asked: str) -> Found:
+    def find(asked: str) -> PersonSession:
         if not secrets.compare_digest(asked.encode(), token.encode()):
             raise NotFound("There is no conversation at this address.")
-        return found
+        return session
 
     server = LocalServer(app_of(person_routes(find, {origin})), listening)
     server.start()

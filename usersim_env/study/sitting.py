@@ -68,7 +68,7 @@ class LiveSitting:
         self._desk = desk
         self._rules = Rules(desk.settings.max_steps)
         self.active = time.time()
-        """When something was last said or done."""
+        """When something was last said or done; who only looks at the page is not counted."""
         self._serving: asyncio.Task[None] | None = None
         self._waits = _waits(record.started, stored)
         self._conversation = self._restored([event for _, event in stored])
@@ -78,9 +78,6 @@ class LiveSitting:
         self.session = PersonSession(brief, self._take)
         self.session.last = record.last_move
         self._show()
-
-    def seen(self) -> None:
-        """A frame came. Who only looks is not counted as active: the deadlines are for answers."""
 
     @property
     def conversation(self) -> Conversation:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -16,7 +15,7 @@ from usersim_env.study.wire import Refused, read_move
 
 log = logging.getLogger(__name__)
 
-POLICY, UNSUPPORTED, TOO_MANY_TABS = 1008, 1003, 4000
+POLICY, TOO_MANY_TABS = 1008, 4000
 """Codes that a connection is closed with."""
 
 _UNREAD = 32  # answers that a page may leave unread before it is not listened to any more
@@ -28,12 +27,11 @@ class PageSocket:
     Args:
         websocket: not accepted yet.
         session: whose address it came to.
-        seen: called with every frame: the person is there.
     """
 
-    def __init__(self, websocket: WebSocket, session: PersonSession, seen: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, websocket: WebSocket, session: PersonSession) -> None:
         self.shown = -1
-        self._socket, self._session, self._seen = websocket, session, seen
+        self._socket, self._session = websocket, session
         self._sent = 0  # messages that the page has
         self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_UNREAD)
         self._wake = asyncio.Event()
@@ -98,7 +96,6 @@ class PageSocket:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            self._seen()
             answer, misbehaved = await self._answer(message.get("text"))
             await self._answers.put(answer)
             self._wake.set()

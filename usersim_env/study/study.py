@@ -17,7 +17,7 @@ from typing import Any
 from usersim_env.domains import get_task
 from usersim_env.errors import UsersimError
 from usersim_env.study import database
-from usersim_env.study.addresses import Found, NotFound
+from usersim_env.study.addresses import NotFound
 from usersim_env.study.agents import AgentSide
 from usersim_env.study.assignment import next_place
 from usersim_env.study.records import Person, Sitting, forgotten
@@ -63,7 +63,7 @@ class Study:
         self._desk = Desk(settings, self.store, agent, self.rules, self._ended)
         self.records: dict[str, Sitting] = {s.id: s for s in database.read_sittings(self.store.connection)}
         self.live: dict[str, LiveSitting] = {}
-        self._closed: dict[str, _Closed] = {}
+        self._closed: dict[str, PersonSession] = {}
         self._begun: dict[str, asyncio.Future[None]] = {}  # sittings whose place is being stored
         self._rng = random.Random(len(self.records))
 
@@ -155,21 +155,23 @@ class Study:
         """The secret part of a sitting's address."""
         return f"{sitting}.{self._hash('address', sitting)}"
 
-    def find(self, token: str) -> Found:
-        """The sitting at an address; raises `NotFound`."""
+    def find(self, token: str) -> PersonSession:
+        """The session at an address; raises `NotFound`."""
         sitting, _, _ = token.partition(".")
         valid = hmac.compare_digest(token.encode(), self.token(sitting).encode())
         record = self.records.get(sitting) if valid else None
         if record is None:
             raise NotFound("There is no conversation at this address.")
         if sitting in self.live:
-            return self.live[sitting]
+            return self.live[sitting].session
         if sitting in self._begun:
             raise NotFound("This conversation is about to begin. Please reload the page.")
         ended = record.started if record.ended is None else record.ended  # None: its data was deleted
         if time.time() > ended + 3600 * self.settings.address_hours:
             raise NotFound("This conversation is over, and its address is not valid any more.", gone=True)
-        return self._closed.setdefault(sitting, _Closed(record, self.settings))
+        if sitting not in self._closed:
+            self._closed[sitting] = _over(record, self.settings)
+        return self._closed[sitting]
 
     def _hash(self, *parts: str) -> str:
         return hmac.new(self.store.secret, "\n".join(parts).encode(), hashlib.sha256).hexdigest()
@@ -209,8 +211,7 @@ class Study:
         record = live.record
         self.records[record.id] = record
         if self.live.pop(record.id, None) is not None:
-            closed = self._closed[record.id] = _Closed(record, self.settings)
-            closed.session = live.session  # the page that is open goes on showing it
+            self._closed[record.id] = live.session  # the page that is open goes on showing it
         self.agent.release(record.id)
 
     def sittings(self) -> Iterator[Sitting]:
@@ -220,16 +221,13 @@ class Study:
             yield record if live is None else live.record
 
 
-class _Closed:
-    """A sitting that is over: it can be looked at, for the completion code."""
+def _over(record: Sitting, settings: StudySettings) -> PersonSession:
+    """The session of a sitting that is over: it can be looked at, for the completion code."""
+    session = PersonSession(Brief("", settings.title), _refuse)
+    session.last = record.last_move
+    session.show(*ended(record, (), settings))
+    return session
 
-    def __init__(self, record: Sitting, settings: StudySettings) -> None:
-        self.session = PersonSession(Brief("", settings.title), self._take)
-        self.session.last = record.last_move
-        self.session.show(*ended(record, (), settings))
 
-    def seen(self) -> None:
-        """Nothing depends on it."""
-
-    async def _take(self, move: Move) -> None:
-        raise Refused("over", "This conversation is over.")
+async def _refuse(move: Move) -> None:
+    raise Refused("over", "This conversation is over.")

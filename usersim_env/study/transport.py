@@ -17,12 +17,12 @@ from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
 from usersim_env.study.limits import PATIENCE, Bucket
+from usersim_env.study.sockets import POLICY
 from usersim_env.study.web import HEADERS
 
 log = logging.getLogger(__name__)
 
 _PIECE = 1024  # bytes that are looked at before the limits are
-_POLICY = 1008
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -131,6 +131,6 @@ class SocketConnection(WebSocketsSansIOProtocol):
         if self._rate.take():
             return True
         log.warning("a page was sent away: control frames or fragments without end")
-        self.conn.fail(_POLICY, "too many frames")
+        self.conn.fail(POLICY, "too many frames")
         self.handle_parser_exception()
         return False

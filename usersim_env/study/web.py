@@ -77,13 +77,13 @@ def person_routes(find: Find, origins: Collection[str]) -> list[BaseRoute]:
         try:
             if not same_origin(websocket, origins):
                 raise _Denied("This comes from another site.", 403)
-            found = find(token)
+            session = find(token)
             if not opened.take(token):
                 raise _Denied("Too many connections at once. Please wait a moment.", 429)
         except (NotFound, _Denied) as error:
             await websocket.send_denial_response(JSONResponse({"error": error.text}, error.status))
             return
-        await PageSocket(websocket, found.session, found.seen).run()
+        await PageSocket(websocket, session).run()
 
     return [
         Route("/s/{token}", page),

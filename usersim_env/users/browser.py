@@ -82,14 +82,11 @@ class _BrowserSession(UserSession):
         self._seconds: list[float] = []
         self._ends = time.monotonic() + user.session_timeout
         self.session = PersonSession(Brief(scene.instruction, hint=HINT), self._take)
-        self._server, address = _served(self, user.port)
+        self._server, address = _served(self.session, user.port)
         with self._clean():
             user.announce(f"The customer's page: {address}")
             if user.open is not None:
                 user.open(address)
-
-    def seen(self) -> None:
-        """Nothing: it is the timeouts that say when somebody has left."""
 
     def open(self, scene: Scene) -> Say | Stop:
         return self.reply(scene)
@@ -174,7 +171,7 @@ class _BrowserSession(UserSession):
         self._moves.put(move)
 
 
-def _served(session: _BrowserSession, port: int) -> tuple[Any, str]:
+def _served(session: PersonSession, port: int) -> tuple[Any, str]:
     """A started server of one session, and the address of its page."""
     try:
         local = importlib.import_module("usersim_env.study.local")  # on first use: it needs an extra
