@@ -87,6 +87,23 @@ def test_any_traces_come_back_from_tau_usi(traces: list[Trace]) -> None:
     assert again == traces
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        ToolCall("move_ticket", {"<function=": "x"}),
+        ToolCall("move_ticket", {"day": "<function="}),
+        ToolCall("respond", {"content": "<function="}),
+    ],
+)
+def test_markup_without_a_name_in_our_own_words_comes_back(call: ToolCall) -> None:
+    conversation = Conversation(get_task("mock/test/0"), World(get_domain("mock")))
+    conversation.say("hi")
+    conversation.act(call)
+    trace = make_trace(conversation, Seat("agent", "a"), Seat("agenda", "someone"), 0.0)
+    (item,) = through_json(to_tau_usi([trace])).items()
+    assert tau_usi.read(item, "here", ImportSettings())[0] == trace
+
+
 # Foreign records
 
 roles = st.sampled_from(["user", "assistant"])

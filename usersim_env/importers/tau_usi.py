@@ -80,7 +80,7 @@ def read(item: tuple[str, Any], where: str, settings: ImportSettings) -> tuple[T
     if not conversation:
         raise entry.error("conversation", "it is empty")
     for message in conversation:
-        _read_message(recorder, message, place, kind)
+        _read_message(recorder, message, place, kind, bool(ours.value))
     recorder.close()
     if ours.value:
         native.end_as(recorder, ours)
@@ -106,7 +106,7 @@ def _named(key: str, where: str) -> _Key:
 # -- messages ----------------------------------------------------------------------------------------------------------
 
 
-def _read_message(recorder: Recorder, message: Fields, place: Place, kind: Literal["human", "llm"]) -> None:
+def _read_message(recorder: Recorder, message: Fields, place: Place, kind: Literal["human", "llm"], ours: bool) -> None:
     role = message.get("role", str)
     if role not in ("user", "assistant", "system", "tool"):
         raise message.error("role", f"expected user, assistant, system or tool, got {role!r:.{SHOWN}}")
@@ -115,7 +115,7 @@ def _read_message(recorder: Recorder, message: Fields, place: Place, kind: Liter
     if role == "user":
         _read_user(recorder, content, message, place, kind)
     elif role in ("assistant", "tool"):
-        _read_agent(recorder, content, message, place)
+        _read_agent(recorder, content, message, place, ours)
 
 
 def _read_user(recorder: Recorder, content: str, message: Fields, place: Place, kind: Literal["human", "llm"]) -> None:
@@ -132,7 +132,8 @@ def _read_user(recorder: Recorder, content: str, message: Fields, place: Place, 
         recorder.say(content)
 
 
-def _read_agent(recorder: Recorder, content: str, message: Fields, place: Place) -> None:
+def _read_agent(recorder: Recorder, content: str, message: Fields, place: Place, ours: bool) -> None:
+    """What the agent did; markup in a record of ``ours`` may be its words, and the record says what it was."""
     if message.value["role"] == "tool" and "<|tool|>" not in content:
         _result(recorder, content, message)
         return
@@ -145,7 +146,7 @@ def _read_agent(recorder: Recorder, content: str, message: Fields, place: Place)
         elif piece.kind == "tool":
             _result(recorder, piece.text, message)
         elif piece.kind == "call":
-            if not piece.name:
+            if not piece.name and not ours:
                 raise message.error("content", f"a <function= without a name (got {piece.text[:SHOWN]!r})")
             recorder.call(piece.name, arguments_of(piece.text, place.parameter_types(piece.name)))
 
