@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,6 +63,17 @@ def test_serve_and_serve_again(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["study", "delete", str(tmp_path / "study"), "--participant", "nobody"]) == 2
     assert main(["study", "export", str(tmp_path), "--out", str(tmp_path / "y.jsonl")]) == 2
     assert "No study at" in capsys.readouterr().err
+
+
+def test_an_address_of_ipv6(tmp_path: Path) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    words = ("--domain", "mock", "--tasks", "0", "--agent", "clerk", "--host", "::1")
+    with serving(tmp_path / "study", *words) as (study, _):
+        assert study.startswith("http://[::1]:")
+        assert request(study + "join", {"query": {}, "consent": True}, origin=study.rstrip("/"))[0] == 200
 
 
 def test_agents_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

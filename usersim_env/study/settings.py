@@ -134,4 +134,5 @@ class ServerSettings:
         if self.public_url is not None:
             parts = urlsplit(self.public_url)
             return f"{parts.scheme}://{parts.netloc}"
-        return f"http://{self.host}:{port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{port}"
