@@ -78,7 +78,7 @@ KNOBS = (
     Knob("annoyed_by_waiting", 0.0, 1.0),
 )
 """Not among them: ``leniency`` and ``human_like``, which move the survey alone and so nothing that a row holds, and
-``max_turns``, a stop that is rarely reached."""
+``max_turns``, a stop that they were never near."""
 
 INSTALL = 'pip install "usersim_env[tuning,plot]"'
 STEP = 0.25  # first standard deviation of the search, in ranges

@@ -159,7 +159,7 @@ def test_without_ray_the_error_says_what_to_type(monkeypatch: pytest.MonkeyPatch
 
 
 class Computes(Silent):
-    """Every move is some milliseconds of computing that holds Python's lock."""
+    """Every move is some milliseconds of computing that holds Python's lock; its words are how many seconds it took."""
 
     def begin(self, info: Mapping[str, Any], seed: int) -> Any:
         return ComputesSession()
@@ -167,22 +167,30 @@ class Computes(Silent):
 
 class ComputesSession:
     def act(self, observation: Observation) -> Action:
-        found = b""
+        start, found = time.thread_time(), b""
         for _ in range(80_000):
             found = hashlib.sha256(found).digest()
-        return {"name": "respond", "arguments": {"content": found.hex()}}
+        return {"name": "respond", "arguments": {"content": str(time.thread_time() - start)}}
 
 
 @pytest.mark.slow
 def test_two_workers_beside_one_process(nodes: Cluster) -> None:
-    """The ratio in one run; a machine with less than two free cores cannot pass."""
+    """The ratio in one run; a machine with less than two free cores cannot pass.
 
-    def timed(backend: str | RaySettings, seeds: int = 150) -> float:
+    On a shared machine a core may be a third slower for a while. So it is asked how much of the agent's computing gets
+    done in a second, in seconds of a processor: what a slow core takes longer for counts as much as on a quick one.
+    """
+
+    def played(backend: str | RaySettings, seeds: int = 150) -> tuple[float, float]:
         start = time.perf_counter()
-        assert len(rollout(Computes(), "TauMock-v0", settings(seeds=range(seeds)), backend).scored) == 4 * seeds
-        return time.perf_counter() - start
+        found = rollout(Computes(), "TauMock-v0", settings(seeds=range(seeds)), backend).scored
+        wall = time.perf_counter() - start
+        assert len(found) == 4 * seeds
+        return wall, sum(float(m.content) for trace in found for m in trace.messages if m.role == "agent")
 
-    timed(TWO, 1)  # the first start of workers imports what the second finds in the disk's cache
-    one, two = timed("serial"), timed(TWO)
+    played(TWO, 1)  # the first start of workers imports what the second finds in the disk's cache
+    (one, done_by_one), (two, done_by_two) = played("serial"), played(TWO)
+    gain = (done_by_two / two) / (done_by_one / one)
     print(f"\n600 episodes that compute: one process {one:.1f} s, Ray with two workers {two:.1f} s: {one / two:.2f}x")
-    assert one / two >= 1.7
+    print(f"computing done in a second: {done_by_one / one:.3f} and {done_by_two / two:.3f}: {gain:.2f}x")
+    assert gain >= 1.7

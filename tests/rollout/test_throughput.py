@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import os
+import statistics
 import threading
 import time
 import tracemalloc
@@ -42,7 +43,7 @@ async def timed_rollout(model: Model, episodes: int) -> tuple[float, list[list[d
         chains.setdefault(asyncio.current_task(), []).append(keywords)
         return keywords
 
-    keywords = {"user": LLMUser(model), "survey": False, "max_steps": 5}
+    keywords = {"user": LLMUser(model), "survey": False, "max_steps": 3}
     settings = RolloutSettings(None, range(episodes // 4), None, keywords, progress=False)
     transport._keywords = kept
     try:
@@ -82,17 +83,21 @@ async def timed_bare(chains: list[list[dict[str, Any]]]) -> float:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_calls_in_a_second_beside_bare_litellm(late_server: str) -> None:
+    """In short turns, in one run: a core of a shared machine can be a quarter slower for some seconds."""
     model = Model("openai/local", late_server, timeout=60.0)
     _, chains = asyncio.run(timed_rollout(model, AT_ONCE))  # the first run imports much of litellm
     asyncio.run(timed_bare(chains))
-    ours, bare = [], []
-    for _ in range(3):  # in turn, so that other work on the machine hits both
-        ours.append(asyncio.run(timed_rollout(model, AT_ONCE))[0])
-        bare.append(asyncio.run(timed_bare(chains)))
-    ratio = max(ours) / max(bare)
-    print(f"\n{AT_ONCE} episodes at once, {sum(map(len, chains))} calls that take 200 ms, best of 3: bare litellm")
-    print(f"{max(bare):.0f} calls/s, rollout_async {max(ours):.0f} calls/s: {ratio:.1%}")
-    assert ratio >= 0.9
+    shares = []
+    for turn in range(10):
+        if turn % 2:
+            they, we = asyncio.run(timed_bare(chains)), asyncio.run(timed_rollout(model, AT_ONCE))[0]
+        else:
+            we, they = asyncio.run(timed_rollout(model, AT_ONCE))[0], asyncio.run(timed_bare(chains))
+        shares.append(we / they)
+        print(f"\nbare litellm {they:.0f} calls/s, rollout_async {we:.0f}: {shares[-1]:.1%}", end="")
+    print(f"\n{AT_ONCE} episodes at once, {sum(map(len, chains))} calls that take 200 ms: median of ", end="")
+    print(f"{len(shares)} turns {statistics.median(shares):.1%}")
+    assert statistics.median(shares) >= 0.9
 
 
 # -- the engine alone --------------------------------------------------------------------------------------------------
