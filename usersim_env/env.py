@@ -51,7 +51,7 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         ``failure`` (`Failure`) when there is one.
 
     Args:
-        domain: ``retail``, ``airline`` or ``mock``.
+        domain: ``retail``, ``airline``, ``mock`` or one of your own.
         user: the user side.
         settings: tasks, limits, survey, recording.
         render_mode: ``ansi`` (`render` returns the transcript) or ``human`` (it is printed as it comes).

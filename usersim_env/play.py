@@ -30,7 +30,7 @@ def play_terminal(
 
     Args:
         agent: who serves.
-        domain: ``retail``, ``airline`` or ``mock``.
+        domain: ``retail``, ``airline``, ``mock`` or one of your own.
         task_id: the task; ``None`` takes one by the seed.
         seed: for the choice of the task and for the agent.
         out: a file that the trace is appended to.

@@ -24,6 +24,7 @@ from usersim_env.users.replay import ReplayUser
 from usersim_env.users.terminal import TerminalUser
 
 DOMAINS = {"Retail": "retail", "Airline": "airline", "Mock": "mock"}
+BUILT_IN = frozenset(DOMAINS.values())
 SIDES: dict[str, bool] = {"": False, "agenda": False, "llm": True, "replay": False, "human": True}
 """User side in the id → whether an episode cannot be repeated from its seed."""
 OWN = {
@@ -108,6 +109,22 @@ def load_plugin(plugin: str) -> None:
         raise UsageError(
             f"{plugin!r} is neither a folder with a domain (tools.py, …) nor a module that imports: {told(error)}"
         ) from error
+
+
+def plugin_of(name: str) -> str | None:
+    """What `load_plugin` takes in another process before it makes an id; ``None`` where every process knows it.
+
+    Raises:
+        UsageError: the id's domain is known to this process only.
+    """
+    domain, side = env_parts(name)
+    found: str | None = gym.spec(env_id(domain, side)).kwargs.get("plugin")
+    if found is None and domain not in BUILT_IN:
+        raise UsageError(
+            f"Other processes cannot find the domain {domain!r}: register it from a folder, or in a module with "
+            "register_domain(domain, plugin=__name__)."
+        )
+    return found
 
 
 def make_env(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os
+import re
 import signal
 import threading
 import time
@@ -15,13 +15,15 @@ from typing import Any
 
 import pytest
 
-from usersim_env import ScriptedUser, Trace, read_traces
+from usersim_env import ScriptedUser, Trace, read_traces, register_domain
 from usersim_env.agent import Action, Observation
+from usersim_env.baselines import make_agent
 from usersim_env.baselines.clerk import Clerk
 from usersim_env.baselines.silent import Silent
+from usersim_env.domains import read_domain
 from usersim_env.errors import InstallError, UnknownName, UsageError, WorkerLost
 from usersim_env.rollout import RaySettings, RolloutSettings, rollout
-from usersim_env.rollout.on_ray import require_ray
+from usersim_env.rollout.on_ray import require_ray, run_on_ray
 from usersim_env.trace_file import iter_traces
 
 if importlib.util.find_spec("ray") is None:
@@ -53,7 +55,7 @@ def settings(out: Path | None = None, seeds: Any = (0, 1), **more: Any) -> Rollo
 
 
 class Marked(Silent):
-    """Leaves its process's number in a folder at the beginning of each episode; every move takes a while."""
+    """Leaves its process's number and node in a folder at the beginning of each episode; every move takes a while."""
 
     def __init__(self, folder: Path, seconds: float = 0.0, dies_on: str = "") -> None:
         vars(self).update(folder=folder, seconds=seconds, dies_on=dies_on)
@@ -62,8 +64,8 @@ class Marked(Silent):
         mine: Any = vars(self)
         if info["task_id"] == mine["dies_on"]:
             os.kill(os.getpid(), signal.SIGKILL)
-        mark = {"pid": os.getpid(), "node": ray.get_runtime_context().get_node_id()}
-        (mine["folder"] / f"{time.monotonic_ns()}-{os.getpid()}").write_text(json.dumps(mark))
+        node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "here"
+        (mine["folder"] / f"{time.monotonic_ns()} {os.getpid()} {node}").touch()
         return MarkedSession(mine["seconds"])
 
 
@@ -76,8 +78,12 @@ class MarkedSession:
         return {"name": "respond", "arguments": {"content": "no"}}
 
 
-def marks(folder: Path, name: str) -> list[Any]:
-    return [json.loads(path.read_text())[name] for path in sorted(folder.iterdir())]
+def pids(folder: Path) -> list[int]:
+    return [int(path.name.split()[1]) for path in sorted(folder.iterdir())]
+
+
+def nodes_of(folder: Path) -> set[str]:
+    return {path.name.split()[2] for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize("domain", ["Mock", "Retail", "Airline"])
@@ -97,8 +103,8 @@ def test_the_same_traces_as_in_one_process(domain: str, nodes: Cluster, tmp_path
 def test_two_nodes_work_and_each_has_one_process(nodes: Cluster, tmp_path: Path) -> None:
     result = rollout(Marked(tmp_path, 0.02), "TauMock-v0", settings(seeds=range(5)), TWO)
     assert len(result.scored) == 20
-    assert len(set(marks(tmp_path, "node"))) == 2
-    assert len(set(marks(tmp_path, "pid"))) == 2, "a worker plays many episodes in one process"
+    assert len(nodes_of(tmp_path)) == 2
+    assert len(set(pids(tmp_path))) == 2, "a worker plays many episodes in one process"
 
 
 @pytest.mark.parametrize(("workers", "concurrency"), [(1, 1), (2, 4)])
@@ -112,7 +118,7 @@ def test_a_worker_that_is_killed_loses_and_doubles_nothing(
         while len(list(folder.iterdir())) < 10:
             time.sleep(0.01)
         time.sleep(0.05)
-        os.kill(marks(folder, "pid")[-1], signal.SIGKILL)
+        os.kill(pids(folder)[-1], signal.SIGKILL)
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
@@ -121,12 +127,40 @@ def test_a_worker_that_is_killed_loses_and_doubles_nothing(
     killer.join()
     assert len(result.scored) == 40 and result.failed == {}
     if workers == 1:
-        assert len(set(marks(folder, "pid"))) == 2, "one was killed and one came in its place"
+        assert len(set(pids(folder))) == 2, "one was killed and one came in its place"
     assert len(list(folder.iterdir())) > 40, "some episode was begun twice"
     lines = list(iter_traces(out))
     assert len(lines) == 40 and len({t.id for t in lines}) == 40
     expected = rollout(Marked(folder), "TauMock-v0", settings(seeds=range(10)))
     assert [t.events for t in timeless(result.traces)] == [t.events for t in timeless(expected.traces)]
+
+
+class Wordy(Marked):
+    """Its traces are too large to come with Ray's own messages: they wait in the memory of their machine."""
+
+    def begin(self, info: Mapping[str, Any], seed: int) -> Any:
+        super().begin(info, seed)
+        return WordySession()
+
+
+class WordySession:
+    def act(self, observation: Observation) -> Action:
+        time.sleep(0.05)
+        return {"name": "respond", "arguments": {"content": "no " * 100_000}}
+
+
+def test_a_machine_that_is_lost_loses_and_doubles_nothing(nodes: Cluster, tmp_path: Path) -> None:
+    third = nodes.add_node(num_cpus=1)
+    todo = [(task, seed) for task in TASKS for seed in range(10)]
+    coming = run_on_ray(Wordy(tmp_path), "TauMock-v0", settings(), todo, RaySettings(workers=3))
+    found = []
+    while len(nodes_of(tmp_path)) < 3:
+        found.append(next(coming))
+    time.sleep(2)  # now each worker has finished what it was given, and nobody has fetched it
+    nodes.remove_node(third, allow_graceful=False)
+    found += coming
+    assert sorted((t.task_id, t.seed) for t in found) == sorted(todo) and all(t.valid for t in found)
+    assert len(list(tmp_path.iterdir())) > 40, "some episode was begun twice"
 
 
 def test_an_episode_that_always_kills_its_worker_is_named_and_the_others_finish(nodes: Cluster, tmp_path: Path) -> None:
@@ -138,6 +172,23 @@ def test_an_episode_that_always_kills_its_worker_is_named_and_the_others_finish(
             Marked(folder, 0.0, "mock/test/2"), "TauMock-v0", settings(out, (0,)), RaySettings(workers=1, retries=1)
         )
     assert sorted(t.task_id for t in iter_traces(out)) == [TASKS[0], TASKS[1], TASKS[3]]
+
+
+def test_a_domain_from_outside(nodes: Cluster, tmp_path: Path, timeless: Strip) -> None:
+    page = (Path(__file__).parents[2] / "docs/own_domain.md").read_text(encoding="utf-8")
+    for shop in ("corner_shop", "other_shop"):
+        for name, text in re.findall(r"^`tea_shop/([\w./]+)`.*?```\w+\n(.*?)```", page, re.M | re.S):
+            path = tmp_path / shop / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    quiet = RolloutSettings(progress=False)
+    register_domain(tmp_path / "corner_shop")
+    found = rollout(make_agent("oracle"), "TauCornerShop-agenda-v0", quiet, TWO)
+    assert found.success == 1.0
+    assert timeless(found.traces) == timeless(rollout(make_agent("oracle"), "TauCornerShop-agenda-v0", quiet).traces)
+    register_domain(read_domain(tmp_path / "other_shop"))
+    with pytest.raises(UsageError, match="Other processes cannot find the domain 'other_shop': register it"):
+        rollout(Silent(), "TauOtherShop-agenda-v0", quiet, TWO)
 
 
 def test_bad_input_is_named(nodes: Cluster, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.study.attack import attack, good_action, logged, prolific, reply, sitting_of, study
 from tests.study.people import TOKEN, Server
+from usersim_env.baselines.silent import Silent
 from usersim_env.domains import get_task
 from usersim_env.study import agents, database
 from usersim_env.study.agents import Transcript
@@ -291,3 +292,27 @@ print(asyncio.run(next_call(agent_side(agent), Situation("s", info, 0, ()), 0.2)
 """
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert found.stdout == "timeout\n"
+
+
+def test_an_agent_that_is_late_leaves_nothing_behind() -> None:
+    """Its sitting is over when it comes back: its session is not kept for ever."""
+    go, serving = threading.Event(), threading.Event()
+
+    class Late(Silent):
+        def begin(self, info: Mapping[str, Any], seed: int) -> Any:
+            serving.set()
+            assert go.wait(30)
+            return super().begin(info, seed)
+
+    side = agents.agent_side(Late())
+    situation = agents.Situation("s", {"task_id": "mock/test/0", "policy": "", "tools": []}, 0, ())
+
+    async def late() -> None:
+        acting = asyncio.create_task(side.act(situation))
+        await asyncio.to_thread(serving.wait, 30)
+        side.release("s")
+        go.set()
+        await acting
+
+    asyncio.run(late())
+    assert vars(side)["_running"] == {}

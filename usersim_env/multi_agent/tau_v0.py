@@ -73,7 +73,7 @@ class raw_env(AECEnv[str, dict[str, Any], Any]):
         ``failure`` when it is its own.
 
     Args:
-        domain: ``retail``, ``airline`` or ``mock``.
+        domain: ``retail``, ``airline``, ``mock`` or one of your own.
         rewards: reward by seat, of the `Outcome` of a scored episode.
         render_mode: ``ansi`` (`render` returns the transcript) or ``human`` (it is printed as it comes).
         settings: the fields of `EnvSettings`.

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from usersim_env.agent import Agent
 from usersim_env.errors import InstallError, UsageError, WorkerLost, told
+from usersim_env.registration import load_plugin, plugin_of
 from usersim_env.rollout.plan import RolloutSettings, opened
 from usersim_env.rollout.playing import aplay
 from usersim_env.threads import Threads
@@ -22,6 +23,9 @@ AHEAD = 1
 
 Job: TypeAlias = tuple[str, int]
 """Task and seed of an episode."""
+
+Sent: TypeAlias = tuple[Agent, str, RolloutSettings, str | None]
+"""What a `Worker` is made from."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +66,13 @@ class Worker:
     """One process of the cluster: its env, and with it the domain, is made once and shared by its episodes.
 
     Args:
-        job: who serves, the env's id, and its keywords in `RolloutSettings`.
+        job: who serves, the env's id, its keywords in `RolloutSettings`, and where a domain from outside is found.
     """
 
-    def __init__(self, job: tuple[Agent, str, RolloutSettings]) -> None:
-        self._agent, env_id, settings = job
+    def __init__(self, job: Sent) -> None:
+        self._agent, env_id, settings, plugin = job
+        if plugin is not None:
+            load_plugin(plugin)
         self._opened = opened(self._agent, env_id, replace(settings, tasks=(), out=None))
         self._env = self._opened.__enter__()[0]
         self._threads = Threads()
@@ -86,7 +92,8 @@ def run_on_ray(
 
     Raises:
         InstallError: Ray is missing.
-        UsageError: no such cluster; agent or keywords cannot be sent to another process; ``record=``.
+        UsageError: no such cluster; agent, keywords or a domain from outside cannot be sent to another process;
+            ``record=``.
         WorkerLost: the workers of some episode were lost at every try. All others are played first.
     """
     require_ray()
@@ -96,11 +103,12 @@ def run_on_ray(
         raise UsageError("record= is of loops of your own; here RolloutSettings(out=…) names the file.")
     if not todo:
         return
+    sent = agent, env_id, settings, plugin_of(env_id)
     ours = not ray.is_initialized()
     if ours:
         _connect(ray, on_ray)
     try:
-        crew = _Crew(ray, _sent(ray, (agent, env_id, settings)), todo, on_ray)
+        crew = _Crew(ray, _put(ray, sent), todo, on_ray)
         try:
             yield from crew.traces()
         finally:
@@ -123,7 +131,7 @@ def _connect(ray: Any, on_ray: RaySettings) -> None:
         raise WorkerLost(f"Ray could not be started. {told(error)} Is the machine busy? Try again.") from error
 
 
-def _sent(ray: Any, job: tuple[Agent, str, RolloutSettings]) -> Any:
+def _put(ray: Any, job: Sent) -> Any:
     """What every worker needs, put where all of them can read it."""
     try:
         return ray.put(job)
@@ -149,6 +157,8 @@ class _Crew:
 
     def traces(self) -> Generator[Trace, None, None]:
         """Traces as they come."""
+        # A machine that is lost takes finished traces with it that were not fetched yet.
+        lost = (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError)
         wanted = self._settings.workers or int(self._ray.cluster_resources().get("CPU", 1))
         for _ in range(min(wanted, len(self._left))):
             self._hire()
@@ -157,7 +167,7 @@ class _Crew:
                 who, job = self._promised.pop(ref)
                 try:
                     came = self._ray.get(ref)
-                except self._ray.exceptions.RayActorError as error:
+                except lost as error:
                     self._lose(who, job, error)
                     continue
                 if job is None:

@@ -33,6 +33,12 @@ class RolloutResult:
         rewards = [t.reward for t in self.traces if t.reward is not None]
         return sum(rewards) / len(rewards) if rewards else None
 
+    @property
+    def cost(self) -> float | None:
+        """US dollars for the model calls of all episodes whose cost is known; ``None`` when there is none."""
+        known = [t.provenance.cost for t in self.traces if t.provenance.cost is not None]
+        return sum(known) if known else None
+
     def summary(self) -> dict[str, Any]:
         """The figures as JSON values."""
         return {
@@ -41,6 +47,7 @@ class RolloutResult:
             "scored": len(self.scored),
             "failed": self.failed,
             "success": self.success,
+            "cost": self.cost,
         }
 
 

@@ -104,7 +104,7 @@ class _Sessions:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self.seat = seat_of(agent)
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, _Running | None] = {}
         self._threads = Threads(_THREADS, _PATIENCE)
 
     async def act(self, situation: Situation) -> Action:
@@ -113,14 +113,16 @@ class _Sessions:
     def _act(self, situation: Situation) -> Action:
         steps = list(_steps(situation.events))
         done = len(steps) - 1
-        running = self._running.pop(situation.sitting, None)
+        running = self._running.get(situation.sitting)
+        self._running[situation.sitting] = None
         if running is None or running.taken != done:
             seed = agent_seed(situation.info["task_id"], situation.seed)
             running = _Running(self._agent.begin(situation.info, seed), 0)
             for observation, action in steps[:-1]:
                 _again(running.session, observation, action)
         action = running.session.act(steps[-1][0])
-        self._running[situation.sitting] = _Running(running.session, done + 1)
+        if situation.sitting in self._running:  # or the episode was over before the agent was done
+            self._running[situation.sitting] = _Running(running.session, done + 1)
         return action
 
     def notes(self, sitting: str) -> dict[str, Any]:

@@ -14,6 +14,11 @@ from usersim_env.study.records import Person, Sitting
 FILE = "study.sqlite"
 SCHEMA = 1
 
+
+class Deleted(LookupError):
+    """What the person wrote was deleted in the meantime."""
+
+
 _TABLES = """
 CREATE TABLE IF NOT EXISTS study (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS people (
@@ -114,7 +119,7 @@ def put_sitting(connection: sqlite3.Connection, sitting: Sitting) -> None:
 
 
 def update_sitting(connection: sqlite3.Connection, sitting: Sitting) -> None:
-    """What may change of a sitting; raises `LookupError` if it was deleted."""
+    """What may change of a sitting; raises `Deleted` if it was deleted."""
     changing = ("ended", "state", "last_move", "flags", "reward", "overall", "failure", "turns")
     fields = vars(sitting) | {"flags": json.dumps(sitting.flags)}
     sets = ", ".join(f"{name} = ?" for name in changing)
@@ -122,7 +127,7 @@ def update_sitting(connection: sqlite3.Connection, sitting: Sitting) -> None:
         f"UPDATE sittings SET {sets} WHERE id = ? AND person != ''", (*(fields[name] for name in changing), sitting.id)
     )
     if cursor.rowcount != 1:
-        raise LookupError(sitting.id)
+        raise Deleted(sitting.id)
 
 
 def put_events(connection: sqlite3.Connection, sitting: str, first: int, at: float, events: list[str]) -> None:

@@ -23,6 +23,10 @@ Take: TypeAlias = Callable[[Move], Awaitable[None]]
 """Takes a move of the person. When it returns, the move is as safe as its owner can make it; it may raise `Refused`."""
 
 
+HINT = "You could start with a greeting, and with what you would like to have done, in your own words."
+"""A way to start that gives no words away."""
+
+
 @dataclass(frozen=True)
 class Brief:
     """What does not change in a session.

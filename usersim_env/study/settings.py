@@ -23,7 +23,7 @@ class StudySettings:
     """What is studied, with whom, and what people are told.
 
     Attributes:
-        domain: ``retail``, ``airline`` or ``mock``.
+        domain: ``retail``, ``airline``, ``mock`` or one of your own.
         out: folder of the study; it holds everything, and a server started again on it goes on.
         split: the tasks, one for each person.
         tasks: ids instead of the whole split.

@@ -22,9 +22,10 @@ from usersim_env.provenance import make_trace
 from usersim_env.rules import Rules
 from usersim_env.study.acting import next_call, notes_of
 from usersim_env.study.agents import AgentSide, Situation
+from usersim_env.study.database import Deleted
 from usersim_env.study.effort_checks import effort_flags
 from usersim_env.study.records import Sitting, State, forgotten
-from usersim_env.study.session import Brief, Ending, PersonSession, Phase
+from usersim_env.study.session import HINT, Brief, Ending, PersonSession, Phase
 from usersim_env.study.settings import StudySettings
 from usersim_env.study.store import Store
 from usersim_env.study.wire import Leave, Move, Refused
@@ -74,7 +75,7 @@ class LiveSitting:
         self._conversation = self._restored([event for _, event in stored])
         self._saved = len(stored)
         s = desk.settings
-        brief = Brief(task.instruction, s.title, desk.rules, _HINT, s.max_chars, s.withdrawal, s.activity)
+        brief = Brief(task.instruction, s.title, desk.rules, HINT, s.max_chars, s.withdrawal, s.activity)
         self.session = PersonSession(brief, self._take)
         self.session.last = record.last_move
         self._show()
@@ -173,7 +174,7 @@ class LiveSitting:
             except (sqlite3.Error, OSError) as error:
                 log.error("sitting %s: not stored, trying again in %g s: %s", self.record.id, pause, error)
                 await asyncio.sleep(pause)
-            except LookupError:
+            except Deleted:
                 self._gone("This conversation has been deleted.")
                 return
             else:
@@ -188,7 +189,7 @@ class LiveSitting:
         except (sqlite3.Error, OSError) as error:
             self._conversation = self._restored(before)
             raise _not_saved(error) from None
-        except LookupError:
+        except Deleted:
             self._gone("This conversation has been deleted.")
             raise Refused("over", "This conversation has been deleted.") from None
         self._show()
@@ -280,9 +281,6 @@ def ended(
         "withdrawn": "You have left the study. You can close this page.",
     }[record.state]
     return "closed", messages, 0, Ending(text)
-
-
-_HINT = "You could start with a greeting, and with what you would like to have done, in your own words."
 
 
 def _waits(started: float, stored: Sequence[tuple[float, Event]]) -> list[float]:

@@ -91,7 +91,7 @@ class Store:
         """Events of a sitting, what they change of it, and its trace if they end it: all or nothing.
 
         Raises:
-            LookupError: the sitting was deleted.
+            Deleted: the sitting was deleted.
             sqlite3.Error, OSError: nothing was stored.
         """
         texts, now = [json.dumps(event) for event in events], time.time()

@@ -16,13 +16,12 @@ from typing import Any, ClassVar
 from usersim_env.errors import Abandoned, InstallError, UsageError
 from usersim_env.messages import Message, Say, Stop
 from usersim_env.scene import Scene
-from usersim_env.study.session import Brief, Ending, PersonSession, Phase
+from usersim_env.study.session import HINT, Brief, Ending, PersonSession, Phase
 from usersim_env.study.wire import Leave, Move
 from usersim_env.survey import Survey
 from usersim_env.trace import NOT_ASKED, Terms
 from usersim_env.users.base import User, UserSession
 
-HINT = "Tell the agent in your own words what you want. You may start with a greeting."
 _GLANCE = 0.5  # seconds between two looks whether Ctrl-C was pressed, where a wait cannot be interrupted
 
 

@@ -26,7 +26,7 @@ def load_traces(traces: Any, domain: str) -> tuple[Trace, ...]:
 
     Args:
         traces: a path, a `Trace`, or several of either (`Traces`).
-        domain: ``retail``, ``airline`` or ``mock``; traces of others are left out.
+        domain: ``retail``, ``airline``, ``mock`` or one of your own; traces of others are left out.
 
     Raises:
         UsageError: there are none, or none of that domain; says how to get some.
