@@ -293,6 +293,23 @@ def test_session_is_closed_once_and_may_fail_at_that() -> None:
         env.close()
 
 
+def test_ctrl_c_in_the_user_side_closes_its_session() -> None:
+    closed: list[int] = []
+
+    def interrupted(scene: Scene) -> Say:
+        if scene.transcript:
+            raise KeyboardInterrupt
+        return Say("hi")
+
+    env = make(user=FakeUser(interrupted, lambda: closed.append(1)))
+    env.reset()
+    with pytest.raises(KeyboardInterrupt):
+        env.step(HELLO)
+    assert closed == [1]
+    env.close()
+    assert closed == [1]
+
+
 def test_close_leaves_nothing_behind(tmp_path: Path) -> None:
     if not Path("/proc/self/fd").is_dir():
         pytest.skip("no /proc/self/fd here")

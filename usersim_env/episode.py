@@ -51,6 +51,7 @@ class Episode:
         self.observation = received("user", "user", "")
         self._user = user
         self._session: UserSession | None = None
+        self._closed = False
         self._started = time.time()
         try:
             self._session = begun(user, conversation.scene())
@@ -93,7 +94,17 @@ class Episode:
             self.observation = received("user", "user", event["content"] if event["event"] in ("say", "stop") else "")
 
     def settle(self) -> None:
-        """Asks the user side for as much as is its turn: opening or reply, and the survey at the end."""
+        """Asks the user side for as much as is its turn: opening or reply, and the survey at the end.
+
+        After Ctrl-C the episode cannot go on, and is closed.
+        """
+        try:
+            self._settle()
+        except BaseException:
+            self.close()
+            raise
+
+    def _settle(self) -> None:
         while (ask := self.asked) is not None:
             try:
                 came = getattr(self._session, ask.method)(ask.scene)
@@ -130,8 +141,9 @@ class Episode:
         return make_trace(self.conversation, agent, seat, self._started, terms)
 
     def close(self) -> None:
-        """Frees the session; called once. What it raises is a warning: there is nothing to fail any more."""
-        if self._session is not None:
+        """Frees the session, once. What it raises is a warning: there is nothing to fail any more."""
+        if self._session is not None and not self._closed:
+            self._closed = True
             try:
                 self._session.close()
             except Exception as error:

@@ -231,6 +231,29 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
         pass
 
 
+@pytest.mark.parametrize("where", ["begin", "open"])
+def test_ctrl_c_at_any_moment_is_ctrl_c_and_leaves_nothing_behind(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before its owner has the session; and while it is asked, when the page's thread does not answer any more."""
+
+    def interrupted(*args: Any, **keywords: Any) -> Any:
+        raise KeyboardInterrupt
+
+    def late(*args: Any, **keywords: Any) -> Any:
+        raise TimeoutError
+
+    announce = interrupted if where == "open" else lambda text: None
+    if where == "begin":
+        plain = BrowserUser.begin
+        monkeypatch.setattr(BrowserUser, "begin", lambda self, scene: [plain(self, scene), interrupted()])
+    else:
+        monkeypatch.setattr("usersim_env.study.session.PersonSession.settle", late)
+    env = gym.make("TauMock-v0", user=BrowserUser(announce=announce, open=None))
+    with pytest.raises(KeyboardInterrupt):
+        env.reset(options=TASK)
+    assert [t.name for t in threading.enumerate() if "usersim" in t.name] == []
+    env.close()
+
+
 def test_settings() -> None:
     user = BrowserUser(turn_timeout=5)
     assert pickle.loads(pickle.dumps(user)) == user

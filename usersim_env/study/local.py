@@ -97,7 +97,7 @@ def serve_one(session: PersonSession, port: int) -> tuple[LocalServer, str]:
         port: 0 for a free one.
 
     Returns:
-        The started server, and the address of the page, which cannot be guessed.
+        The server, which listens but is not started, and the address of the page, which cannot be guessed.
     """
     listening = listen("127.0.0.1", port)
     origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -109,5 +109,4 @@ def serve_one(session: PersonSession, port: int) -> tuple[LocalServer, str]:
         return session
 
     server = LocalServer(app_of(person_routes(find, {origin})), listening)
-    server.start()
     return server, f"{origin}/s/{token}"

@@ -9,7 +9,7 @@ import sys
 import time
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -68,7 +68,7 @@ class BrowserUser(User):
         return "browser"
 
     def begin(self, scene: Scene) -> UserSession:
-        """Starts the page, says where it is and opens it."""
+        """A session whose first turn starts the page, says where it is and opens it."""
         return _BrowserSession(self, scene)
 
 
@@ -81,11 +81,8 @@ class _BrowserSession(UserSession):
         self._seconds: list[float] = []
         self._ends = time.monotonic() + user.session_timeout
         self.session = PersonSession(Brief(scene.instruction, hint=HINT), self._take)
-        self._server, address = _served(self.session, user.port)
-        with self._clean():
-            user.announce(f"The customer's page: {address}")
-            if user.open is not None:
-                user.open(address)
+        # From the first turn to `close`: a session that Ctrl-C keeps from its owner has nothing to take down.
+        self._server: Any = None
 
     def open(self, scene: Scene) -> Say | Stop:
         return self.reply(scene)
@@ -104,19 +101,24 @@ class _BrowserSession(UserSession):
         return {"seconds_per_turn": [round(seconds, 1) for seconds in self._seconds]}
 
     def close(self) -> None:
-        """Says that it is over, on a page that has not heard so, and takes the page down."""
+        """Says that it is over, on a page that has not heard so, and takes the page down; once."""
+        if self._server is None:
+            return
         try:
             if not self.session.over:
                 self._show("closed", self.session.messages, Ending("This conversation is over. Thank you!"))
             self._server.call(self.session.settle(1.0), 2.0)
         finally:
             self._server.stop()
+            self._server = None
 
     # -- between the two threads -----------------------------------------------------------------------------------
 
     def _ask(self, phase: Phase, scene: Scene) -> Say | Stop | Survey:
-        asked = time.monotonic()
         with self._clean():
+            if self._server is None:
+                self._open_page()
+            asked = time.monotonic()
             if self._moves.empty():  # else the person has left in the meantime
                 self._show(phase, scene.transcript, activity=max(0, scene.waited - 1))
             move = self._next(min(asked + self._user.turn_timeout, self._ends))
@@ -124,6 +126,16 @@ class _BrowserSession(UserSession):
         if isinstance(move.act, Leave):
             raise Abandoned("The person left the conversation.")
         return move.act
+
+    def _open_page(self) -> None:
+        if self.session.over:
+            raise Abandoned("The page was closed.")
+        server, address = _served(self.session, self._user.port)
+        self._server = server  # before it runs, so that `close` finds it
+        server.start()
+        self._user.announce(f"The customer's page: {address}")
+        if self._user.open is not None:
+            self._user.open(address)
 
     @contextmanager
     def _clean(self) -> Iterator[None]:
@@ -133,7 +145,8 @@ class _BrowserSession(UserSession):
         except Exception:
             raise
         except BaseException:
-            self.close()
+            with suppress(Exception):  # which would take the place of the Ctrl-C
+                self.close()
             raise
 
     def _next(self, until: float) -> Move:
@@ -154,7 +167,7 @@ class _BrowserSession(UserSession):
         async def show() -> None:
             self.session.show(phase, messages, activity, ending)
 
-        self._server.call(show())
+        self._server.call(show(), 20.0)
 
     async def _take(self, move: Move) -> None:
         """On the page's thread: hands the move over, and shows at once what follows from it."""
@@ -171,7 +184,7 @@ class _BrowserSession(UserSession):
 
 
 def _served(session: PersonSession, port: int) -> tuple[Any, str]:
-    """A started server of one session, and the address of its page."""
+    """A server of one session, not yet started, and the address of its page."""
     try:
         local = importlib.import_module("usersim_env.study.local")  # on first use: it needs an extra
     except ImportError as error:
