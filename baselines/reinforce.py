@@ -52,7 +52,7 @@ def score(weights: Array, step: Step) -> Array:
     """Gradient of the logarithm of the probability of the move that was made."""
     ahead = -probabilities(weights, step.features, step.possible)
     ahead[step.move] += 1.0
-    return np.outer(ahead, step.features)
+    return ahead[:, None] * step.features
 
 
 def gradient(weights: Array, batch: Sequence[Episode]) -> Array:
@@ -176,7 +176,7 @@ def play(env: gym.Env[Any, Any], learner: Learner, seed: int) -> Episode:
 
 def train(training: Training) -> Iterator[tuple[int, Learner, float | None]]:
     """Yields the policy before training and after every update: episodes so far, policy, mean return of the batch."""
-    weights = np.zeros((len(MOVES), len(FEATURES)))
+    weights: Array = np.zeros((len(MOVES), len(FEATURES)))
     yield 0, Learner(weights), None
     env = training.make_training()
     seeds = np.random.SeedSequence((training.seed, 0x5452_4149)).generate_state(training.episodes)

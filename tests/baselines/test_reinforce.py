@@ -62,7 +62,8 @@ def bandit_batch(weights: Array, pays: Array, rng: np.random.Generator, size: in
 
 
 def test_it_learns_where_the_best_is_known() -> None:
-    weights, pays, rng = np.zeros((3, 1)), np.array([0.2, 0.9, 0.4]), np.random.default_rng(0)
+    weights: Array = np.zeros((3, 1))
+    pays, rng = np.array([0.2, 0.9, 0.4]), np.random.default_rng(0)
     for _ in range(300):
         weights = weights + 0.5 * gradient(weights, bandit_batch(weights, pays, rng, 8))
     assert probabilities(weights, np.ones(1), ALL)[1] > 0.95

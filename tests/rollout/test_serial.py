@@ -90,7 +90,7 @@ def test_same_seeds_same_traces(tmp_path: Path) -> None:
 
 def test_no_tasks_is_not_all_tasks() -> None:
     result = run(Silent(), tasks=[])
-    assert result.summary() == {"episodes": 0, "resumed": 0, "scored": 0, "failed": {}, "success": None}
+    assert result.summary() == {"episodes": 0, "resumed": 0, "scored": 0, "failed": {}, "success": None, "cost": None}
 
 
 def test_unknown_task_is_found_before_the_first_episode(tmp_path: Path) -> None:
@@ -157,7 +157,18 @@ def test_scored_and_failed_are_counted_apart() -> None:
         "scored": 1,
         "failed": {"user:timeout": 3},
         "success": 1.0,
+        "cost": None,
     }
+
+
+def test_the_cost_is_that_of_the_episodes_whose_cost_is_known() -> None:
+    traces = run(Oracle(), seeds=[0]).traces
+    costs = (0.5, None, 0.25, None)
+    priced = [
+        dataclasses.replace(trace, provenance=dataclasses.replace(trace.provenance, cost=cost))
+        for trace, cost in zip(traces, costs, strict=True)
+    ]
+    assert RolloutResult(tuple(priced)).cost == RolloutResult(tuple(priced)).summary()["cost"] == 0.75
 
 
 def test_failure_at_the_opening_does_not_reach_the_agent() -> None:

@@ -7,6 +7,7 @@ transaction, so that the price of a safe write is shared; each job stands or fal
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import queue
@@ -53,14 +54,14 @@ class Store:
         folder = settings.folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what people said is for nobody else on this machine
         self._lock = _locked(folder / "lock")
-        try:
+        with contextlib.ExitStack() as held:
+            held.callback(os.close, self._lock)
             # The key of addresses and pseudonyms; without it nobody is recognised.
             self.secret = kept_secret(folder / "secret", secrets.token_bytes(32))
             self.connection = database.connect(folder)
+            held.callback(self.connection.close)
             self._check(kept, str(folder))
-        except BaseException:
-            os.close(self._lock)
-            raise
+            held.pop_all()
         self._jobs: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, args=(folder,), name="usersim-env-store", daemon=True)
         self._thread.start()

@@ -44,7 +44,7 @@ def likeness_gain(
         raise UsageError(f"{len(shared)} tasks are scored on all sides; a gain takes at least 3, and a side after.")
     n = len(shared)
     drawn = np.random.default_rng(settings.seed).multinomial(n, np.full(n, 1 / n), size=settings.replicates)
-    weights = np.vstack([np.ones(n), drawn])  # first the tasks as they are
+    weights = np.vstack([np.ones(n), drawn]).astype(np.float64)  # first the tasks as they are
     totals = [_totals([side[task] for task in shared], row, weights) for side in (before, *after)]
     gains = np.mean(totals[1:], axis=0) - totals[0]
     if np.isnan(gains[0]):
