@@ -85,10 +85,11 @@ $(TRL)/.adapters: $(TRL)/.complete
 	@$(TRL)/bin/python $(GET) --no-deps verl==0.7.1
 	@touch $@
 
+# verifiers holds setuptools at a version that is too old for this package, which is therefore built apart.
 $(VERIFIERS)/.complete: pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VERIFIERS)
-	@$(VERIFIERS)/bin/python $(GET) setuptools wheel pytest verifiers==0.4.0
-	@$(VERIFIERS)/bin/python $(GET) --no-build-isolation -e .
+	@$(VERIFIERS)/bin/python $(GET) pytest verifiers==0.4.0
+	@$(VERIFIERS)/bin/python $(GET) -e .
 	@$(VERIFIERS)/bin/python $(GET) -c constraints.txt --no-deps tau-trait
 	@touch $@
 
