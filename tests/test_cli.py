@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from usersim_env.baselines.silent import Silent
 from usersim_env.cli import main
 
 COMMANDS = ("tasks", "rollout", "rescore", "gap", "usi", "play", "import", "export", "bench", "demo")
@@ -141,3 +144,25 @@ def test_rollout_with_many_at_once(capsys: pytest.CaptureFixture[str], tmp_path:
     alone = run(capsys, *words, str(tmp_path / "alone.jsonl"))
     assert many[0] == 0 and json.loads(many[1]) == json.loads(alone[1])
     assert json.loads(many[1])["episodes"] == 20 and "clerk" in many[2]
+
+
+def test_a_rollout_says_what_else_the_file_holds_and_fails_if_nothing_is_scored(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = str(tmp_path / "t.jsonl")
+    assert run(capsys, *MOCK, "--out", out)[0] == 0
+    code, _, err = run(capsys, *MOCK, "--persona", "humanlike", "--out", out)
+    assert code == 0 and "also holds 4 other episodes: of other tasks, seeds, agents or user sides" in err
+    words = ("rollout", "--env", "TauMock-agenda-v0", "--agent", "tests.test_cli:Broken", "--out", f"{out}-2")
+    for hint in (False, True):
+        code, _, err = run(capsys, *words)
+        assert code == 2 and "no episode is scored" in err and "agent:error, first in mock/test/0" in err
+        assert ("--retry-failed" in err) is hint
+    assert "no seat asks" not in run(capsys, *words, "--dry-run")[1]
+
+
+class Broken(Silent):
+    """Cannot begin."""
+
+    def begin(self, info: Mapping[str, Any], seed: int) -> Any:
+        raise RuntimeError("boom")

@@ -11,8 +11,10 @@ import gymnasium as gym
 import pytest
 
 from usersim_env import Failure, Feedback, Say, ScriptedUser, Stop, TauEnv, User, UserSession, read_traces
+from usersim_env.agent import seat_of
+from usersim_env.baselines.silent import Silent
 from usersim_env.checking.held import held
-from usersim_env.errors import Abandoned, InvalidAction, UsageError
+from usersim_env.errors import Abandoned, InvalidAction, UnknownName, UsageError
 from usersim_env.scene import Scene
 from usersim_env.survey import Survey
 from usersim_env.users.terminal import TerminalUser
@@ -357,3 +359,19 @@ def test_a_failure_that_quotes_the_instruction_is_withheld() -> None:
     _, info = env.reset(seed=0)
     assert "withheld" in info["failure"].message
     assert "Your name is" not in str(info)
+
+
+def test_a_first_reset_that_fails_leaves_a_good_env() -> None:
+    env = make()
+    with pytest.raises(UnknownName):
+        env.reset(options={"task_id": "mock/test/99"})
+    env.reset(seed=0)
+    assert env.step(FIND)[4]["valid"]
+
+
+def test_an_agent_is_named_with_its_settings() -> None:
+    env = make(agent=Silent())
+    env.reset(seed=0)
+    assert core(env).trace().agent == seat_of(Silent())
+    with pytest.raises(UsageError, match=r"got the class Silent \(make one of it\)"):
+        make(agent=Silent)

@@ -148,9 +148,10 @@ def test_fields_of_the_future_and_blank_lines_are_passed_over(tmp_path: Path) ->
 
 
 def test_no_such_file(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "none.jsonl"):
-        with pytest.raises(TraceError, match=r"No file of traces at .*Make one with: usersim-env rollout"):
-            read_traces(path)
+    with pytest.raises(TraceError, match=r"No file of traces at .*Make one with: usersim-env rollout"):
+        read_traces(tmp_path / "none.jsonl")
+    with pytest.raises(TraceError, match=r"is a folder; expected a file of traces, such as .*traces\.jsonl"):
+        read_traces(tmp_path)
 
 
 def test_closed_writer_refuses(tmp_path: Path) -> None:

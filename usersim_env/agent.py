@@ -63,7 +63,7 @@ def seat_of(agent: object) -> Seat:
     """
     begin, name = getattr(agent, "begin", None), getattr(agent, "name", None)
     if isinstance(agent, type) or not callable(begin) or not isinstance(name, str) or not name:
-        got = f"the class {agent.__name__}" if isinstance(agent, type) else f"a {type(agent).__name__}"
+        got = f"the class {agent.__name__} (make one of it)" if isinstance(agent, type) else f"a {type(agent).__name__}"
         raise UsageError(
             f"An agent is an object with name (a str), privileged (a bool), begin(info, seed) and describe(), "
             f"as in usersim_env.agent.Agent; got {got}, name={name!r}."

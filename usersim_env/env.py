@@ -17,7 +17,7 @@ from usersim_env.feedback import Failure
 from usersim_env.messages import parse_action
 from usersim_env.rules import Rules
 from usersim_env.spaces import ToolAction, UnicodeText
-from usersim_env.trace import Seat, Trace, episode_id
+from usersim_env.trace import Trace, episode_id
 from usersim_env.trace_file import TraceWriter
 from usersim_env.transcript import render_events
 from usersim_env.users.base import User
@@ -74,7 +74,7 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise UsageError(f"render_mode is 'ansi', 'human' or None, got {render_mode!r}.")
         self.render_mode = render_mode
-        self.agent_seat = Seat("agent", self._settings.agent)
+        self.agent_seat = self._settings.agent_seat
         self._schemas = self._domain.schemas
         text = UnicodeText()
         self.observation_space = cast(

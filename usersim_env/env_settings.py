@@ -6,8 +6,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from usersim_env.agent import Agent, seat_of
 from usersim_env.domains import Task, get_domain
 from usersim_env.errors import UsageError
+from usersim_env.trace import Seat
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class EnvSettings:
         survey: whether the user side is asked to fill in the survey at the end.
         max_steps: agent steps after which an episode is truncated.
         record: a file that every episode is appended to as a trace.
-        agent: what the agent is called in traces; two agents of one name are one agent to a gap report.
+        agent: what the agent is called in traces: a name, or an `Agent`, whose settings are written down too. Two
+            agents of one name and settings are one agent to a gap report.
     """
 
     split: str = "test"
@@ -28,13 +31,19 @@ class EnvSettings:
     survey: bool = True
     max_steps: int = 200
     record: str | os.PathLike[str] | None = None
-    agent: str = "unnamed"
+    agent: str | Agent = "unnamed"
 
     def __post_init__(self) -> None:
         if self.record is not None and not isinstance(self.record, str | os.PathLike):
             raise UsageError(f"record is the path of a file of traces, got {self.record!r}.")
-        if not isinstance(self.agent, str) or not self.agent:
-            raise UsageError(f"agent is a name such as 'my-policy', got {self.agent!r}.")
+        if not self.agent:
+            raise UsageError(f"agent is a name such as 'my-policy', or an Agent, got {self.agent!r}.")
+        _ = self.agent_seat
+
+    @property
+    def agent_seat(self) -> Seat:
+        """The agent as traces name it."""
+        return Seat("agent", self.agent) if isinstance(self.agent, str) else seat_of(self.agent)
 
     def chosen(self, domain: str) -> tuple[Task, ...]:
         """The tasks to draw from.

@@ -95,7 +95,8 @@ class Estimate:
     def as_text(self) -> str:
         """Lines to read."""
         lines = [f"{self.episodes} episodes to run, {self.resumed} are on disk; nothing was run"]
-        lines += [seat.as_text() for seat in self.seats] or ["no seat asks a model"]
+        if self.episodes:
+            lines += [seat.as_text() for seat in self.seats] or ["no seat asks a model"]
         return "\n".join(lines + ([f"together: {money(self.cost)}"] if len(self.seats) > 1 else []))
 
 

@@ -152,6 +152,8 @@ def iter_traces(path: str | os.PathLike[str]) -> Iterator[Trace]:
         TraceError: the file is not there, or a line is not a trace: which line, which field, what came.
     """
     if not Path(path).is_file():
+        if Path(path).is_dir():
+            raise TraceError(f"{path} is a folder; expected a file of traces, such as {path}/traces.jsonl.")
         raise TraceError(f"No file of traces at {path}. Make one with: usersim-env rollout … --out {path}")
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
@@ -196,10 +198,10 @@ def parse(line: bytes, where: str) -> Trace:
         raise
     except ValueError as error:
         if not isinstance(error, ValidationError):
-            raise TraceError(f"{where}: not JSON: {error} (got {line[:80]!r})") from None
+            raise TraceError(f"{where}: not JSON: {error} (got {line[:80]!r}). Is it a file of traces?") from None
         first = error.errors()[0]
         at = ".".join(str(part) for part in first["loc"]) or "the line"
-        raise TraceError(f"{where}: {at}: {first['msg']} (got {str(first['input'])[:80]!r})") from None
+        raise TraceError(f"{where}: {at}: {first['msg']} (got {str(first['input'])[:80]!r}). Is it a trace?") from None
     for number, event in enumerate(trace.events):
         _check_event(event, f"{where}: events.{number}")
     return trace

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import gymnasium as gym
 
 from usersim_env.errors import UsageError, unknown
-from usersim_env.feedback import Feedback
+from usersim_env.feedback import Failure, Feedback
 from usersim_env.survey import QUESTIONS
 from usersim_env.wrappers.base import OBJECTIVE, AnyEnv, Reset, Step, TauWrapper, objective_of
 
@@ -35,9 +35,9 @@ class FeedbackReward(TauWrapper):
         Gymnasium's wrappers that scale or clip rewards belong outside.
 
     Info:
-        ``objective`` at reset. At the end of an episode without the signals it needs: ``valid`` is false and
-        ``missing_signals`` names them. An episode that is not scored stays so whatever the weights: what `step` returns
-        then means nothing, and no missing signal ever counts as 0.
+        ``objective`` at reset. At the end of an episode without the signals it needs: ``valid`` is false, and
+        ``missing_signals`` and ``failure`` name them. An episode that is not scored stays so whatever the weights: what
+        `step` returns then means nothing, and no missing signal ever counts as 0.
 
     Args:
         env: an env with feedback.
@@ -100,7 +100,8 @@ class FeedbackReward(TauWrapper):
         whole, part = (sum(map(abs, weights.values())) for weights in (self._weights, there))
         if len(there) < len(self._weights) and not (self._renormalise and part):
             names = ", ".join(name for name in self._weights if name not in there)
-            return reward, info | {"valid": False, "missing_signals": names}
+            failure = Failure("user", "missing_signals", f"The feedback lacks {names}.")
+            return reward, info | {"valid": False, "missing_signals": names, "failure": failure}
         mix = sum(weight * feedback.signals[name] for name, weight in there.items())
         return reward + mix * (whole / part), info
 

@@ -104,7 +104,7 @@ def test_episodes_that_their_study_did_not_keep_are_left_out_and_counted(make: A
     [
         ([[1.0], [0.0]], [[0.0], [1.0]], "With 2 tasks no gap of the rule reward can be relied on to be seen"),
         ([[1.0], [0.0]], [[1.0], [0.0]], "How small a gap these 2 tasks can show is unknown (degenerate"),
-        ([[1.0], [0.0]] * 20, [[0.0], [0.0]] * 20, r"With 40 tasks you can see gaps of 0.23 in the rule reward (80 %"),
+        ([[1.0], [0.0]] * 20, [[0.0], [0.0]] * 20, r"With 40 tasks you can see gaps of 0.230 in the rule reward (80 %"),
     ],
 )
 def test_the_smallest_gap_that_can_be_seen_is_said(make: Any, sim: Any, reference: Any, words: str) -> None:
@@ -197,12 +197,26 @@ def test_cautions_say_who_was_a_program_and_who_knew_the_answers(make: Any) -> N
     assert synthetic == (
         "Both user sides are synthetic: no person took part, so this is not a Sim2Real gap.",
         "Privileged agent: clerk looks the expected calls of the task up.",
+        "2 tasks are few: below 20 the intervals are rough.",
     )
     partly = compare(sim, [make.trace(0, make.HUMAN), make.trace(1, make.LLM)], FAST).cautions
     assert partly[0] == "Not every episode of the reference side is a person's: it is no human baseline."
     plain = replace(make.AGENT, privileged=False)
     sides = [make.side(user, [[1.0], [0.0]], agent=plain) for user in (make.SIM, make.HUMAN)]
-    assert compare(sides[0], sides[1], FAST).cautions == ()
+    assert not [text for text in compare(sides[0], sides[1], FAST).cautions if "few" not in text]
+
+
+def test_few_tasks_are_called_few(make: Any) -> None:
+    plain = replace(make.AGENT, privileged=False)
+    for n, said in ((19, ("19 tasks are few: below 20 the intervals are rough.",)), (20, ())):
+        sides = [make.side(user, [[1.0]] * n, agent=plain) for user in (make.SIM, make.HUMAN)]
+        assert compare(sides[0], sides[1], FAST).cautions == said
+
+
+def test_user_sides_that_are_pooled_are_named(make: Any) -> None:
+    mixed = [*make.side(make.SIM, [[1.0], [0.0]]), make.trace(2, make.LLM)]
+    with pytest.warns(ComparisonWarning, match="The sim side pools 2 user sides: "):
+        compare(mixed, make.side(make.HUMAN, [[1.0], [0.0]]), FAST)
 
 
 def test_abandoned_episodes_bound_the_gap(make: Any) -> None:

@@ -386,6 +386,11 @@ def search(env: Any, task: Task) -> dict[str, set[str]]:
     return found
 
 
+def test_nobody_else_sees_anything() -> None:
+    with pytest.raises(UnknownName, match="Unknown seat 'agent_1'"):
+        begun().observe("agent_1")
+
+
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.id)
 def test_each_seat_sees_only_its_own(task: Task) -> None:
     assert search(tau_v0.env(domain=task.domain), task) == {AGENT: set(), USER: set()}

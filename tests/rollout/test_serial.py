@@ -304,7 +304,33 @@ def test_senseless_selection(selection: str) -> None:
         select_tasks("mock", "test", selection)
 
 
-@pytest.mark.parametrize("selection", ["4", "0-9", "2-1"])
+def test_a_selection_the_wrong_way_round() -> None:
+    with pytest.raises(UsageError, match="--tasks 2-1: the smaller number comes first: 1-2"):
+        select_tasks("mock", "test", "2-1")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"tasks": "mock/test/0"}, r"tasks is a list of task ids such as \['retail/test/0'\], got 'mock/test/0'"),
+        ({"seeds": 3}, r"seeds is a list of seeds such as range\(3\), got 3"),
+        ({"keywords": "humanlike"}, "keywords is a dict of further keywords of gym.make, got 'humanlike'"),
+    ],
+)
+def test_settings_of_another_kind(settings: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        RolloutSettings(**settings)
+    with pytest.raises(UsageError, match=r"settings is a RolloutSettings.*got dict"):
+        rollout(Silent(), "TauMock-agenda-v0", settings)
+
+
+def test_a_result_shows_its_figures() -> None:
+    assert repr(run(Silent(), seeds=[0])).startswith(
+        "RolloutResult(episodes=4, resumed=0, scored=4, failed={}, success="
+    )
+
+
+@pytest.mark.parametrize("selection", ["4", "0-9"])
 def test_selection_out_of_range(selection: str) -> None:
     with pytest.raises(UsageError, match=f"--tasks {selection}: mock test has the tasks 0 to 3"):
         select_tasks("mock", "test", selection)

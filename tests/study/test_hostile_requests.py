@@ -118,7 +118,8 @@ def test_other_methods_and_protocols(tmp_path: Path, caplog: pytest.LogCaptureFi
         (await raw(server, handshake(ws, origin=own, Sec_WebSocket_Key=""))).check(400)
         (await raw(server, handshake(ws, origin=own, Sec_WebSocket_Key="<script>"))).check(400)
         posted = await raw(server, handshake(ws, origin=own).replace(b"GET ", b"POST "))
-        assert posted.received == b"" or posted.check(405)  # websockets before 17 (Python 3.10) just hangs up
+        if posted.received:  # websockets before 17 (Python 3.10) just hangs up
+            posted.check(405)
         found = await raw(server, handshake(ws, origin=own, Sec_WebSocket_Extensions="permessage-deflate"), frame(8))
         assert found.status == 101 and "sec-websocket-extensions" not in found.headers
 

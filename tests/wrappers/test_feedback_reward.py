@@ -8,7 +8,7 @@ import gymnasium as gym
 import pytest
 from gymnasium.wrappers import TimeLimit
 
-from usersim_env import ScriptedUser, Stop
+from usersim_env import Failure, ScriptedUser, Stop
 from usersim_env.survey import QUESTIONS
 from usersim_env.wrappers import FeedbackReward, PotentialShaping, StepPenalty
 from usersim_env.wrappers.feedback_reward import SIGNALS
@@ -48,6 +48,7 @@ def test_a_missing_signal_makes_the_episode_invalid() -> None:
     reward, info = ended(FeedbackReward(made(GOOD), weights))
     assert info["valid"] is False
     assert info["missing_signals"] == "survey.reuse, survey.efficiency"
+    assert info["failure"] == Failure("user", "missing_signals", "The feedback lacks survey.reuse, survey.efficiency.")
     assert reward == 0.0, "whatever is returned then is no part of the mix"
 
 

@@ -206,10 +206,7 @@ class ChatEpisode:
         self._env.close()
 
     def _ended(self, new: tuple[Chat, ...], info: Mapping[str, Any]) -> Turn:
-        failure, feedback = info.get("failure"), info["feedback"]
-        if not info["valid"] and failure is None:
-            failure = Failure("user", "missing_signals", f"The feedback lacks {info.get('missing_signals')}.")
-        return Turn(new, True, self._total if info["valid"] else None, failure, feedback)
+        return Turn(new, True, self._total if info["valid"] else None, info.get("failure"), info["feedback"])
 
 
 def missing_library(adapter: str, requirement: str) -> InstallError:

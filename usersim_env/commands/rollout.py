@@ -25,6 +25,7 @@ from usersim_env.rollout import (
     rollout_async,
     select_tasks,
 )
+from usersim_env.trace_file import iter_traces
 
 
 def add(commands: Any) -> None:
@@ -89,6 +90,9 @@ def run(arguments: argparse.Namespace) -> None:
     result = _rolled_out(agent, arguments, settings)
     _reasons(result)
     print_json(result.summary()) if arguments.json else print(_summary_line(result, arguments.out))
+    _hints(result, arguments)
+    if result.traces and not result.scored:
+        raise UsageError("no episode is scored, so there is nothing to go on with; the reasons are above.")
 
 
 def _rolled_out(agent: Agent, arguments: argparse.Namespace, settings: RolloutSettings) -> RolloutResult:
@@ -118,6 +122,17 @@ def _reasons(result: RolloutResult) -> None:
         if trace.failure is not None and (name := failure_name(trace)) not in shown:
             shown.add(name)
             print(f"{name}, first in {trace.task_id}: {trace.failure.message}", file=sys.stderr)
+
+
+def _hints(result: RolloutResult, arguments: argparse.Namespace) -> None:
+    """What a reader of the file should know, on standard error."""
+    if result.resumed and result.failed and not arguments.retry_failed:
+        print("failed episodes that were on disk are not run again without --retry-failed", file=sys.stderr)
+    ids = {trace.id for trace in result.traces}
+    others = sum(trace.id not in ids for trace in iter_traces(arguments.out))
+    if others:
+        text = f"{arguments.out} also holds {others} other episodes: of other tasks, seeds, agents or user sides"
+        print(text, file=sys.stderr)
 
 
 def _summary_line(result: RolloutResult, out: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from usersim_env.errors import UsageError
-from usersim_env.gap.sides import Role, Side, describe_agent, kept
+from usersim_env.gap.sides import Role, Side, describe_agent, describe_user, kept
 from usersim_env.trace import Trace
 
 
@@ -211,6 +211,13 @@ def _odd(sim: Side, reference: Side) -> Iterable[str]:
             f"{people} of {len(sim.traces)} episodes of the sim side have a person in the user's seat: they are not "
             "simulated. Were the two sides swapped?"
         )
+    for side in (sim, reference):
+        pooled = {describe_user(trace.user) for trace in side.traces if not trace.human}
+        if len(pooled) > 1:
+            yield (
+                f"The {side.role} side pools {len(pooled)} user sides: {few(natural(pooled))}. Its figures are those "
+                "of the mixture. One file for each keeps them apart."
+            )
     both = {trace.id for trace in sim.traces} & {trace.id for trace in reference.traces}
     if both:
         unnamed = any(trace.agent.name == "unnamed" for trace in sim.traces)

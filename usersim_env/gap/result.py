@@ -26,6 +26,9 @@ NO_EVIDENCE = "no evidence of a gap"
 NOT_CORRECTED = ", not after Holm"
 """Added to a finding that does not stand up to Holm's correction for the number of signals."""
 
+FEW = 20
+"""Tasks below which a report says that its intervals are rough."""
+
 
 @dataclass(frozen=True)
 class GapSettings:
@@ -161,6 +164,8 @@ class GapResult:
             found.append(f"Privileged agent: {', '.join(agents)} looks the expected calls of the task up.")
         if len(self.domains) > 1:
             found.append(f"Tasks of {len(self.domains)} domains are pooled: read the gap per domain as well.")
+        if len(self.pairing.tasks) < FEW:
+            found.append(f"{len(self.pairing.tasks)} tasks are few: below {FEW} the intervals are rough.")
         return tuple(found)
 
     def gap(self, signal: str) -> SignalGap:

@@ -62,7 +62,7 @@ def detectable_sentence(result: GapResult) -> str:
         return f"With {seen.n_tasks} tasks no gap of the rule reward can be relied on to be seen: roll out more tasks."
     more = [f"{n} tasks for {target}" for target, n in seen.tasks_for.items() if float(target) < seen.gap]
     return (
-        f"With {seen.n_tasks} tasks you can see gaps of {seen.gap:.2f} in the rule reward ({percent(POWER)} power at "
+        f"With {seen.n_tasks} tasks you can see gaps of {seen.gap:.3f} in the rule reward ({percent(POWER)} power at "
         f"{percent(1 - result.settings.level)}){'; it takes about ' + ', '.join(more) if more else ''}."
     )
 

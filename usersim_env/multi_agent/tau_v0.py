@@ -30,7 +30,7 @@ from usersim_env.multi_agent.seats import AGENT, SEATS, USER, Rewards, UserSeat,
 from usersim_env.provenance import make_trace
 from usersim_env.rules import Rules
 from usersim_env.spaces import ToolAction
-from usersim_env.trace import Seat, Trace
+from usersim_env.trace import Trace
 from usersim_env.trace_file import TraceWriter
 from usersim_env.transcript import render_events
 
@@ -100,7 +100,7 @@ class raw_env(AECEnv[str, dict[str, Any], Any]):
         self._tasks = self._settings.chosen(domain)
         self._rewards = rewards
         self.render_mode = render_mode
-        self.agent_seat = Seat("agent", self._settings.agent)
+        self.agent_seat = self._settings.agent_seat
         self.possible_agents = list(SEATS)
         self.agents = []
         self._observation_spaces = {AGENT: observations.agent_space(), USER: observations.user_space()}
@@ -196,7 +196,9 @@ class raw_env(AECEnv[str, dict[str, Any], Any]):
         self._accumulate_rewards()
 
     def observe(self, agent: str) -> dict[str, Any]:
-        """What a seat sees now."""
+        """What a seat sees now; an unknown seat is an `UnknownName`."""
+        if agent not in SEATS:
+            raise unknown("seat", agent, SEATS)
         if self._conversation is None:
             raise gym.error.ResetNeeded("There is no episode yet: call reset() first.")
         if agent == AGENT:

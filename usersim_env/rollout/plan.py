@@ -40,6 +40,14 @@ class RolloutSettings:
     progress: bool = True
     retry_failed: bool = False
 
+    def __post_init__(self) -> None:
+        if isinstance(self.tasks, str):
+            raise UsageError(f"tasks is a list of task ids such as ['retail/test/0'], got {self.tasks!r}.")
+        if isinstance(self.seeds, str) or not isinstance(self.seeds, Iterable):
+            raise UsageError(f"seeds is a list of seeds such as range(3), got {self.seeds!r}.")
+        if not isinstance(self.keywords, Mapping):
+            raise UsageError(f"keywords is a dict of further keywords of gym.make, got {self.keywords!r}.")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -66,7 +74,8 @@ def opened(agent: Agent, env_id: str, settings: RolloutSettings) -> Iterator[tup
     Raises:
         UnknownName: no such task.
     """
-    # The checker that gym.make adds would run a second, unrecorded reset.
+    if not isinstance(settings, RolloutSettings):
+        raise UsageError(f"settings is a RolloutSettings(tasks, seeds, out, keywords), got {type(settings).__name__}.")
     made = gym.make(env_id, disable_env_checker=True, **settings.keywords)
     try:
         env = made.unwrapped
@@ -101,7 +110,9 @@ def select_tasks(domain: str, split: str, selection: str) -> list[str]:
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise UsageError(f"--tasks takes all, 0-9, 1,4 or ids; got {selection!r}.")
         low, high = int(first), int(last or first)
-        if high >= len(ids) or low > high:
+        if low > high:
+            raise UsageError(f"--tasks {part.strip()}: the smaller number comes first: {high}-{low}.")
+        if high >= len(ids):
             raise UsageError(f"--tasks {part.strip()}: {domain} {split} has the tasks 0 to {len(ids) - 1}.")
         chosen += ids[low : high + 1]
     return list(dict.fromkeys(chosen))

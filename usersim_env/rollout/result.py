@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from usersim_env.trace import Trace
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RolloutResult:
     """Traces in the order of tasks and seeds, and how many of them were on disk already."""
 
-    # Not in the repr: asyncio makes one of every task's result when a run ends, and thousands of traces take a while.
-    traces: tuple[Trace, ...] = field(repr=False)
+    traces: tuple[Trace, ...]
     resumed: int = 0
 
     @property
@@ -38,6 +37,11 @@ class RolloutResult:
         """US dollars for the model calls of all episodes whose cost is known; ``None`` when there is none."""
         known = [t.provenance.cost for t in self.traces if t.provenance.cost is not None]
         return sum(known) if known else None
+
+    def __repr__(self) -> str:
+        """The figures: asyncio makes one of every task's result, and thousands of traces would take a while."""
+        figures = ", ".join(f"{name}={value!r}" for name, value in self.summary().items())
+        return f"RolloutResult({figures})"
 
     def summary(self) -> dict[str, Any]:
         """The figures as JSON values."""
