@@ -151,15 +151,22 @@ def _provenance(traces: Sequence[Trace]) -> list[tuple[str, str]]:
     """When, with which software, at what cost the episodes of a side were recorded."""
     starts = sorted(trace.provenance.started[:16].replace("T", " ") for trace in traces)
     upstream = {" ".join(trace.provenance.upstream.values()) for trace in traces}
-    costs = [trace.provenance.cost for trace in traces if trace.provenance.cost is not None]
     return [
         ("recorded (UTC)", starts[0] if starts[0] == starts[-1] else f"{starts[0]} to {starts[-1]}"),
         ("usersim_env", ", ".join(sorted({trace.provenance.package for trace in traces}))),
         ("tasks from", ", ".join(sorted(upstream)) or MISSING),
         ("domains", ", ".join(sorted({trace.domain for trace in traces}))),
         ("time", f"{sum(trace.provenance.seconds for trace in traces):.1f} s"),
-        ("cost", f"{sum(costs):.2f} US dollars ({len(costs)} of {len(traces)} known)" if costs else "unknown"),
+        ("cost", _cost(traces)),
     ]
+
+
+def _cost(traces: Sequence[Trace]) -> str:
+    costs = [trace.provenance.cost for trace in traces if trace.provenance.cost is not None]
+    if costs:
+        return f"{sum(costs):.2f} US dollars ({len(costs)} of {len(traces)} known)"
+    asked = any("cost" in seat.notes for trace in traces for seat in (trace.agent, trace.user))
+    return "unknown" if asked else "none reported"
 
 
 def _restricted(examples: Sequence[Example]) -> list[str]:
