@@ -409,7 +409,7 @@ def test_unknown_task_is_found_before_the_first_episode(tmp_path: Path) -> None:
 
 
 INTERRUPTED = """
-import asyncio, sys
+import asyncio, signal, sys
 from usersim_env.baselines.silent import Silent, _SilentSession
 from usersim_env.cli import main
 from usersim_env.commands import rollout
@@ -420,6 +420,7 @@ class Slow(_SilentSession):
         return self.act(observation)
 
 Silent.begin = lambda self, info, seed: Slow()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 words = "rollout --env TauMock-agenda-v0 --agent silent --episodes 200 --max-steps 6 --concurrency 8 --out".split()
 sys.exit(main([*words, sys.argv[1]]))
 """

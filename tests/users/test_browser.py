@@ -209,8 +209,9 @@ def test_two_envs_have_two_pages() -> None:
 
 def test_ctrl_c_leaves_nothing_behind() -> None:
     script = """
-        import threading, gymnasium as gym, usersim_env
+        import signal, threading, gymnasium as gym, usersim_env
         from usersim_env.users.browser import BrowserUser
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
         say = lambda text: print(text, flush=True)
         env = gym.make("TauMock-v0", user=BrowserUser(announce=say, open=None))
         try:
