@@ -147,7 +147,7 @@ class Training:
 
     def make(self, persona: Persona | str, split: str = "test") -> gym.Env[Any, Any]:
         """An env of the run, not wrapped."""
-        return gym.make(env_id(self.domain), disable_env_checker=True, split=split, **self.keywords(persona))
+        return gym.make(env_id(self.domain), split=split, **self.keywords(persona))
 
     def keywords(self, persona: Persona | str) -> dict[str, Any]:
         """What `gym.make` gets for a user side of the run."""
@@ -220,7 +220,7 @@ def run(training: Training, traces: Sequence[str] = (), watcher: Callable[[Look]
             "split": "test",
             "max_steps": training.max_steps,
         }
-        replay = partial(gym.make, env_id(training.domain, "replay"), disable_env_checker=True, **keywords)
+        replay = partial(gym.make, env_id(training.domain, "replay"), **keywords)
         monitors.append(GapMonitor(sim, replay, tau_env(replay(), "run").task_ids, settings))
     for done, learner, _ in train(training):
         for monitor in monitors:

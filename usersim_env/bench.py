@@ -149,7 +149,7 @@ def _per_call(play: Callable[[], Iterable[tuple[float, int]]]) -> float:
 
 def _make(domain: str) -> gym.Env[Any, Any]:
     user = ScriptedUser(("Hello.",), repeat=True)
-    return gym.make(f"Tau{domain.title()}-v0", user=user, survey=False, disable_env_checker=True)
+    return gym.make(f"Tau{domain.title()}-v0", user=user, survey=False)
 
 
 def _make_reset(domain: Domain) -> float:

@@ -38,7 +38,6 @@ class EnvSettings:
             raise UsageError(f"record is the path of a file of traces, got {self.record!r}.")
         if not self.agent:
             raise UsageError(f"agent is a name such as 'my-policy', or an Agent, got {self.agent!r}.")
-        _ = self.agent_seat
 
     @property
     def agent_seat(self) -> Seat:

@@ -37,7 +37,7 @@ def play_terminal(
         user: another user side, for tests.
     """
     keywords: dict[str, Any] = {"user": user if user is not None else TerminalUser()}
-    made = gym.make(env_id(domain, "human"), disable_env_checker=True, **keywords)
+    made = gym.make(env_id(domain, "human"), **keywords)
     try:
         env = made.unwrapped
         assert isinstance(env, TauEnv)

@@ -68,8 +68,7 @@ class EpisodeSettings:
         Raises:
             UnknownName: a signal, format or task that does not exist.
         """
-        # The checker that gym.make adds would run a second, unrecorded reset.
-        env: AnyEnv = gym.make(self.env_id, disable_env_checker=True, **self.keywords)
+        env: AnyEnv = gym.make(self.env_id, **self.keywords)
         if self.weights is not None:
             env = FeedbackReward(env, self.weights, self.missing)
         if reads == "text":  # the model finds the tools behind the policy; the other two are given them apart

@@ -25,7 +25,6 @@ from usersim_env.rollout import (
     rollout_async,
     select_tasks,
 )
-from usersim_env.trace_file import iter_traces
 
 
 def add(commands: Any) -> None:
@@ -128,10 +127,8 @@ def _hints(result: RolloutResult, arguments: argparse.Namespace) -> None:
     """What a reader of the file should know, on standard error."""
     if result.resumed and result.failed and not arguments.retry_failed:
         print("failed episodes that were on disk are not run again without --retry-failed", file=sys.stderr)
-    ids = {trace.id for trace in result.traces}
-    others = sum(trace.id not in ids for trace in iter_traces(arguments.out))
-    if others:
-        text = f"{arguments.out} also holds {others} other episodes: of other tasks, seeds, agents or user sides"
+    if result.others:
+        text = f"{arguments.out} also holds {result.others} other episodes: of other tasks, seeds, agents or user sides"
         print(text, file=sys.stderr)
 
 

@@ -49,7 +49,7 @@ async def rollout_async(
         async with contextlib.aclosing(_finished(agent, run, settings, concurrency)) as traces:
             async for trace in traces:
                 found[trace.id] = trace
-    return RolloutResult(tuple(found[key] for key in run.wanted), len(run.found))
+    return RolloutResult(tuple(found[key] for key in run.wanted), len(run.found), len(run.others))
 
 
 async def rollout_stream(
@@ -96,6 +96,7 @@ class _Run:
 
     wanted: tuple[str, ...]
     found: Mapping[str, Trace]
+    others: frozenset[str]
     todo: tuple[tuple[TauEnv, str, int], ...]
 
 
@@ -109,13 +110,15 @@ def _opened(agent: Agent, env_id: str | Sequence[str], settings: RolloutSettings
     with contextlib.ExitStack() as stack:
         wanted: dict[str, None] = {}
         found: dict[str, Trace] = {}
+        others: frozenset[str] = frozenset()
         todo: list[tuple[TauEnv, str, int]] = []
         for name, own in zip(ids, _shared_out(settings, ids), strict=True):
             env, plan = stack.enter_context(opened(agent, name, own))
             todo += [(env, *plan.wanted[key]) for key in plan.wanted if key not in plan.found and key not in wanted]
             wanted |= dict.fromkeys(plan.wanted)
             found |= plan.found
-        yield _Run(tuple(wanted), found, tuple(todo))
+            others |= plan.others
+        yield _Run(tuple(wanted), found, others - wanted.keys(), tuple(todo))
 
 
 def _shared_out(settings: RolloutSettings, ids: Sequence[str]) -> list[RolloutSettings]:

@@ -56,10 +56,12 @@ class Plan:
     Attributes:
         wanted: id → task and seed, in order.
         found: id → trace of those that the file holds already.
+        others: ids of what else the file holds.
     """
 
     wanted: Mapping[str, tuple[str, int]]
     found: Mapping[str, Trace]
+    others: frozenset[str] = frozenset()
 
     @property
     def todo(self) -> list[tuple[str, int]]:
@@ -76,24 +78,24 @@ def opened(agent: Agent, env_id: str, settings: RolloutSettings) -> Iterator[tup
     """
     if not isinstance(settings, RolloutSettings):
         raise UsageError(f"settings is a RolloutSettings(tasks, seeds, out, keywords), got {type(settings).__name__}.")
-    made = gym.make(env_id, disable_env_checker=True, **settings.keywords)
+    made = gym.make(env_id, **settings.keywords)
     try:
         env = made.unwrapped
         assert isinstance(env, TauEnv)
         env.agent_seat = seat_of(agent)
         tasks = env.task_ids if settings.tasks is None else settings.tasks
         wanted = {env.episode_id(task, seed): (task, seed) for task in tasks for seed in settings.seeds}
-        yield env, Plan(wanted, _on_disk(settings.out, wanted, settings.retry_failed))
+        yield env, _plan(settings, wanted)
     finally:
         made.close()
 
 
-def _on_disk(out: str | os.PathLike[str] | None, wanted: Iterable[str], retry_failed: bool) -> dict[str, Trace]:
-    if out is None or not Path(out).exists():
-        return {}
-    ids = set(wanted)
-    finished = (t for t in latest(iter_traces(out)) if t.ended_by != "cut" and not (retry_failed and t.failure))
-    return {trace.id: trace for trace in finished if trace.id in ids}
+def _plan(settings: RolloutSettings, wanted: Mapping[str, tuple[str, int]]) -> Plan:
+    out = settings.out
+    traces = latest(iter_traces(out)) if out is not None and Path(out).exists() else []
+    others = frozenset(trace.id for trace in traces) - wanted.keys()
+    finished = (t for t in traces if t.ended_by != "cut" and not (settings.retry_failed and t.failure))
+    return Plan(wanted, {trace.id: trace for trace in finished if trace.id in wanted}, others)
 
 
 def select_tasks(domain: str, split: str, selection: str) -> list[str]:

@@ -11,10 +11,11 @@ from usersim_env.trace import Trace
 
 @dataclass(frozen=True, repr=False)
 class RolloutResult:
-    """Traces in the order of tasks and seeds, and how many of them were on disk already."""
+    """Traces in the order of tasks and seeds, how many of them were on disk already, and how many others were there."""
 
     traces: tuple[Trace, ...]
     resumed: int = 0
+    others: int = 0
 
     @property
     def scored(self) -> tuple[Trace, ...]:

@@ -48,7 +48,7 @@ def rollout(
             for trace in traces:
                 found[trace.id] = trace
                 bar.add(trace)
-    return RolloutResult(tuple(found[key] for key in plan.wanted), len(plan.found))
+    return RolloutResult(tuple(found[key] for key in plan.wanted), len(plan.found), len(plan.others))
 
 
 def _finished(

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from typing import Any, get_args
 
 from usersim_env.conversation import Event
+from usersim_env.domains import get_task
 from usersim_env.study import database
 from usersim_env.study.records import HOLDING, Sitting, State
 from usersim_env.study.study import Study
@@ -43,9 +44,8 @@ def conversation(study: Study, sitting: str) -> dict[str, Any] | None:
     if found is None:
         return None
     stored = database.read_events(study.store.connection, sitting)
-    instruction = next(task.instruction for task in study.settings.chosen() if task.id == found.task)
     events = [_entry(at, event) for at, event in stored]
-    return _row(study, found) | {"instruction": instruction, "events": events}
+    return _row(study, found) | {"instruction": get_task(found.task).instruction, "events": events}
 
 
 def _batches(sittings: Iterable[Sitting], per_task: int, tasks: int) -> list[dict[str, Any]]:

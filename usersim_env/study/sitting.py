@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import logging
 import sqlite3
 import time
@@ -168,7 +169,7 @@ class LiveSitting:
 
     async def _store_surely(self) -> None:
         """Stores what is not the person's own, and tries until it can."""
-        for pause in (*_RETRY, *[_RETRY[-1]] * 10_000):
+        for pause in itertools.chain(_RETRY, itertools.repeat(_RETRY[-1])):
             try:
                 await self._write(None, None)
             except (sqlite3.Error, OSError) as error:
