@@ -41,6 +41,9 @@ CREATE TABLE IF NOT EXISTS traces (
 );
 """
 
+_ADDED: tuple[tuple[str, str, str], ...] = ()
+"""Table, column and definition of what was added since version 0.1; files of before get it when they are opened."""
+
 
 def connect(folder: Path) -> sqlite3.Connection:
     """Opens the file and makes its tables; transactions are begun by hand.
@@ -55,6 +58,7 @@ def connect(folder: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")  # a deleted person is overwritten, not just unlinked
         connection.executescript(_TABLES)
+        _add_columns(connection)
         known = read_value(connection, "schema")
         if known is None:
             connection.execute("INSERT OR IGNORE INTO study VALUES ('schema', ?)", (json.dumps(SCHEMA),))
@@ -67,6 +71,13 @@ def connect(folder: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _add_columns(connection: sqlite3.Connection) -> None:
+    for table, column, definition in _ADDED:
+        known = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+        if column not in known:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {definition}")
 
 
 def opened(folder: Path) -> sqlite3.Connection:

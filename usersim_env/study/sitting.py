@@ -13,25 +13,24 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from usersim_env.conversation import AgentTurn, Conversation, Ended, Event, SurveyTurn
 from usersim_env.domains import Task, World, get_domain
 from usersim_env.feedback import Failure
-from usersim_env.messages import RESPOND, Message, Say, Stop
-from usersim_env.provenance import make_trace
+from usersim_env.messages import RESPOND, Say, Stop
 from usersim_env.rules import Rules
 from usersim_env.study.acting import next_call, notes_of
 from usersim_env.study.agents import AgentSide, Situation
+from usersim_env.study.closing import closed, ended, trace_of, waits
 from usersim_env.study.database import Deleted
-from usersim_env.study.effort_checks import effort_flags
 from usersim_env.study.records import Sitting, State, forgotten
 from usersim_env.study.session import HINT, Brief, Ending, PersonSession, Phase
 from usersim_env.study.settings import StudySettings
 from usersim_env.study.store import Store
 from usersim_env.study.wire import Leave, Move, Refused
 from usersim_env.survey import Survey
-from usersim_env.trace import Seat, Trace
+from usersim_env.trace import Trace
 
 log = logging.getLogger(__name__)
 _RETRY = (0.2, 1.0, 5.0, 20.0)  # seconds between tries to store what the agent did; the last one again and again
@@ -72,7 +71,7 @@ class LiveSitting:
         self.active = time.time()
         """When something was last said or done; who only looks at the page is not counted."""
         self._serving: asyncio.Task[None] | None = None
-        self._waits = _waits(record.started, stored)
+        self._waits = waits(record.started, stored)
         self._conversation = self._restored([event for _, event in stored])
         self._saved = len(stored)
         s = desk.settings
@@ -204,45 +203,16 @@ class LiveSitting:
         )
         trace: Trace | None = None
         if conversation.over:
-            record = self._closed(record, state)
-            trace = self._trace(record)
+            record = closed(record, conversation, self.task, state)
+            notes = notes_of(self._desk.agent, record.id)
+            serving = dataclasses.replace(self._desk.agent.seat, notes=notes)
+            trace = trace_of(record, conversation, serving, self._waits, self._desk.settings)
         events = conversation.events[self._saved :]
         line = None if trace is None else trace.to_line().decode()
         await self._desk.store.append(record, self._saved, events, line)
         self.record = record
         self._saved = len(conversation.events)
         self.active = time.time()
-
-    def _closed(self, record: Sitting, state: State | None) -> Sitting:
-        outcome = self._conversation.outcome
-        failure, survey = outcome.failure, outcome.feedback.survey
-        if state is None:
-            state = "done" if failure is None else "abandoned" if failure.side == "user" else "failed"
-        now = time.time()
-        flags = effort_flags(self._conversation.messages, self.task.instruction, survey, now - record.started)
-        return dataclasses.replace(
-            record,
-            ended=now,
-            state=state,
-            flags=flags if failure is None else (),
-            reward=outcome.feedback.reward,
-            overall=survey.answers.get("overall_score") if survey is not None else None,
-            failure=f"{failure.side}:{failure.kind}" if failure is not None else None,
-        )
-
-    def _trace(self, record: Sitting) -> Trace:
-        settings, agent = self._desk.settings, self._desk.agent
-        # A place that is handed out again has its number for whoever takes it.
-        notes: dict[str, Any] = {"batch": record.batch} if record.state == "done" else {}
-        notes |= {
-            "participant": record.person,
-            "study": settings.title,
-            "flags": list(record.flags),
-            "seconds_per_turn": [round(seconds, 1) for seconds in self._waits],
-        }
-        seat = Seat("human", "browser", {}, notes=notes)
-        serving = dataclasses.replace(agent.seat, notes=notes_of(agent, record.id))
-        return make_trace(self._conversation, serving, seat, record.started, settings.terms)
 
     def _restored(self, events: Sequence[Event]) -> Conversation:
         world = World(get_domain(self.task.domain))
@@ -263,35 +233,6 @@ class LiveSitting:
         self.record = forgotten(self.record)
         self.session.show("closed", (), ending=Ending(text))
         self._desk.ended(self)
-
-
-def ended(
-    record: Sitting, messages: tuple[Message, ...], settings: StudySettings
-) -> tuple[Phase, tuple[Message, ...], int, Ending]:
-    """What the page shows of a sitting that is over."""
-    if record.state == "done":
-        text = "Thank you! Your answers have been saved."
-        return "done", messages, 0, Ending(text, record.code, settings.redirect)
-    if record.state == "failed":  # not the person's fault: they get their code
-        text = (
-            "A technical problem on our side has ended this conversation. We are sorry. Your time counts all the same."
-        )
-        return "closed", messages, 0, Ending(text, record.code, settings.redirect)
-    text = {
-        "abandoned": "There was no answer for a long time, so this conversation has been closed.",
-        "withdrawn": "You have left the study. You can close this page.",
-    }[record.state]
-    return "closed", messages, 0, Ending(text)
-
-
-def _waits(started: float, stored: Sequence[tuple[float, Event]]) -> list[float]:
-    """Seconds that the person took for each turn."""
-    found, before = [], started
-    for at, event in stored:
-        if event["event"] in ("say", "stop", "survey"):
-            found.append(at - before)
-        before = at
-    return found
 
 
 def _looked_up(events: Sequence[Event]) -> int:

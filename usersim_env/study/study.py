@@ -20,10 +20,11 @@ from usersim_env.study import database
 from usersim_env.study.addresses import NotFound
 from usersim_env.study.agents import AgentSide
 from usersim_env.study.assignment import next_place
+from usersim_env.study.closing import ended
 from usersim_env.study.records import Person, Sitting, forgotten
 from usersim_env.study.session import Brief, PersonSession
 from usersim_env.study.settings import StudySettings
-from usersim_env.study.sitting import Desk, LiveSitting, ended
+from usersim_env.study.sitting import Desk, LiveSitting
 from usersim_env.study.store import Store
 from usersim_env.study.wire import Move, Refused
 from usersim_env.study.words import consent_html, consent_version, rules_html

@@ -1,0 +1,96 @@
+"""A sitting that is over: what the store keeps of it, its trace, and what the page says."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from usersim_env.conversation import Conversation, Event
+from usersim_env.domains import Task
+from usersim_env.messages import Message
+from usersim_env.provenance import make_trace
+from usersim_env.study.effort_checks import effort_flags
+from usersim_env.study.records import Sitting, State
+from usersim_env.study.session import Ending, Phase
+from usersim_env.study.settings import StudySettings
+from usersim_env.trace import Seat, Trace
+
+
+def closed(record: Sitting, conversation: Conversation, task: Task, state: State | None) -> Sitting:
+    """The record of a sitting whose conversation is over.
+
+    Args:
+        record: as it was.
+        conversation: over.
+        task: what the person played.
+        state: how it ended; ``None`` to tell it from the conversation.
+    """
+    outcome = conversation.outcome
+    failure, survey = outcome.failure, outcome.feedback.survey
+    if state is None:
+        state = "done" if failure is None else "abandoned" if failure.side == "user" else "failed"
+    now = time.time()
+    flags = effort_flags(conversation.messages, task.instruction, survey, now - record.started)
+    return dataclasses.replace(
+        record,
+        ended=now,
+        state=state,
+        flags=flags if failure is None else (),
+        reward=outcome.feedback.reward,
+        overall=survey.answers.get("overall_score") if survey is not None else None,
+        failure=f"{failure.side}:{failure.kind}" if failure is not None else None,
+    )
+
+
+def trace_of(
+    record: Sitting, conversation: Conversation, agent: Seat, seconds: Sequence[float], settings: StudySettings
+) -> Trace:
+    """The trace of a sitting.
+
+    Args:
+        record: of the sitting.
+        conversation: the episode.
+        agent: who served, with the notes of this episode.
+        seconds: that the person took for each turn.
+        settings: of the study.
+    """
+    # A place that is handed out again has its number for whoever takes it.
+    notes: dict[str, Any] = {"batch": record.batch} if record.state == "done" else {}
+    notes |= {
+        "participant": record.person,
+        "study": settings.title,
+        "flags": list(record.flags),
+        "seconds_per_turn": [round(one, 1) for one in seconds],
+    }
+    return make_trace(conversation, agent, Seat("human", "browser", {}, notes=notes), record.started, settings.terms)
+
+
+def ended(
+    record: Sitting, messages: tuple[Message, ...], settings: StudySettings
+) -> tuple[Phase, tuple[Message, ...], int, Ending]:
+    """What the page shows of a sitting that is over."""
+    if record.state == "done":
+        text = "Thank you! Your answers have been saved."
+        return "done", messages, 0, Ending(text, record.code, settings.redirect)
+    if record.state == "failed":  # not the person's fault: they get their code
+        text = (
+            "A technical problem on our side has ended this conversation. We are sorry. Your time counts all the same."
+        )
+        return "closed", messages, 0, Ending(text, record.code, settings.redirect)
+    text = {
+        "abandoned": "There was no answer for a long time, so this conversation has been closed.",
+        "withdrawn": "You have left the study. You can close this page.",
+    }[record.state]
+    return "closed", messages, 0, Ending(text)
+
+
+def waits(started: float, stored: Sequence[tuple[float, Event]]) -> list[float]:
+    """Seconds that the person took for each turn, from when the events were stored."""
+    found, before = [], started
+    for at, event in stored:
+        if event["event"] in ("say", "stop", "survey"):
+            found.append(at - before)
+        before = at
+    return found
