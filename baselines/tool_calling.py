@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
 from usersim_env.agent import Action, Observation
-from usersim_env.errors import UsageError
-from usersim_env.llm import Completion, Model, ModelSession, Request
+from usersim_env.errors import ModelError, UsageError
+from usersim_env.llm import Completion, Model, ModelSession, Request, Unreadable, read_written
 from usersim_env.messages import RESPOND, ToolCall, call_to_chat
 
 Complete: TypeAlias = Callable[[Request], Completion]
@@ -21,6 +21,9 @@ Complete: TypeAlias = Callable[[Request], Completion]
 
 MALFORMED = "malformed_arguments"
 """Key that holds the text of arguments that were no JSON object; the tool answers it with a readable error."""
+
+ATTEMPTS = 3
+"""Answers in which thought and words cannot be told apart before the agent fails as ``bad_reply``."""
 
 
 @dataclass(frozen=True)
@@ -96,17 +99,36 @@ class _ToolCallingSession:
         self._tools = tuple(info["tools"])
         self._seed = seed
         self._asked: Mapping[str, Any] | None = None
+        self._unusable = 0
 
     def act(self, observation: Observation) -> Action:
         """The model's next move. A `ModelError` passes through: the driver makes it a failure of the agent."""
-        return self._moved(self._complete(self._request(observation)))
-
-    def _request(self, observation: Observation) -> Request:
         self._messages.append(self._heard(observation))
-        return Request(tuple(dict(m) for m in self._messages), self._tools, seed=self._seed)
+        while (action := self._moved(self._complete(self._request()))) is None:
+            pass
+        return action
 
-    def _moved(self, answer: Completion) -> Action:
-        content = answer.text or ""
+    def _request(self) -> Request:
+        return Request(tuple(dict(m) for m in self._messages), self._tools, seed=self._seed + self._unusable)
+
+    def _moved(self, answer: Completion) -> Action | None:
+        """The move in an answer; ``None`` where the model is to be asked again, with another seed.
+
+        Raises:
+            ModelError: `ATTEMPTS` answers in a row were unusable.
+        """
+        try:
+            content = read_written(answer.text or "").words
+        except Unreadable as error:
+            content = ""
+            if not answer.tool_calls:  # words beside a call are said to nobody
+                self._unusable += 1
+                if self._unusable < ATTEMPTS:
+                    return None
+                raise ModelError(
+                    f"bad_reply: {ATTEMPTS} answers were unusable; the last: {error}", "bad_reply"
+                ) from None
+        self._unusable = 0
         self._asked = answer.tool_calls[0] if answer.tool_calls else None
         if self._asked is None:
             self._messages.append({"role": "assistant", "content": content})
@@ -140,14 +162,18 @@ class _ToolCallingSession:
 
 class _AsyncToolCallingSession(_ToolCallingSession):
     async def aact(self, observation: Observation) -> Action:
-        return self._moved(await self._model.acomplete(self._request(observation)))
+        self._messages.append(self._heard(observation))
+        while (action := self._moved(await self._model.acomplete(self._request()))) is None:
+            pass
+        return action
 
 
 def _action(function: Mapping[str, Any]) -> Action:
+    written = function.get("arguments")
     try:
-        arguments = json.loads(function.get("arguments") or "{}")
-    except (ValueError, RecursionError):
+        arguments = json.loads(written) if written is not None and str(written).strip() else {}
+    except (ValueError, TypeError, RecursionError):
         arguments = None
     if not isinstance(arguments, dict):
-        arguments = {MALFORMED: function["arguments"]}
+        arguments = {MALFORMED: written}
     return {"name": str(function.get("name") or ""), "arguments": arguments}

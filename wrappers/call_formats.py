@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
+from usersim_env.llm.message import read_assistant
+from usersim_env.llm.thoughts import Unreadable, read_written
 from usersim_env.messages import RESPOND
 
 
@@ -90,15 +92,11 @@ def read_message(message: Any) -> Parsed:
     """An OpenAI assistant message with words or ``tool_calls``, as a mapping."""
     if not isinstance(message, Mapping):
         return Malformed(f"An assistant message is an object, not {type(message).__name__}.")
-    calls = message.get("tool_calls")
-    if not calls:
-        return _say(_words(message.get("content")).strip())
-    if not isinstance(calls, list | tuple):
-        return Malformed(f"'tool_calls' is a list, not {type(calls).__name__}.")
-    functions = [call.get("function") if isinstance(call, Mapping) else None for call in calls]
-    if not all(isinstance(function, Mapping) for function in functions):
-        return Malformed("Every entry of 'tool_calls' has a 'function' with 'name' and 'arguments'.")
-    return _calls(functions)
+    try:
+        words, calls = read_assistant(message)
+        return _calls(list(calls)) if calls else _say(read_written(words).words)
+    except Unreadable as error:
+        return Malformed(f"The message is no action: {error}.")
 
 
 FORMATS: Mapping[str, Callable[[str], Parsed]] = {
@@ -110,32 +108,40 @@ FORMATS: Mapping[str, Callable[[str], Parsed]] = {
 
 
 def _spoken(text: str) -> str | Malformed:
-    """The text without the thoughts that some models put before it."""
-    _, closed, rest = text.rpartition("</think>")
-    if not closed and "<think>" in text:
-        return Malformed("<think> is not closed by </think>, so there is no action.")
-    rest = (rest if closed else text).strip()
-    fenced = _FENCE.match(rest)
-    return fenced.group(1).strip() if fenced else rest
+    """The text without thoughts and without the fence around it. JSON is taken as it is: what it says is read later."""
+    if (whole := _unfenced(text)).startswith(("{", "[")) and not isinstance(_json(whole, ""), Malformed):
+        return whole
+    try:
+        return _unfenced(read_written(text).words)
+    except Unreadable as error:
+        return Malformed(f"The text is no action: {error}.")
+
+
+def _unfenced(text: str) -> str:
+    fenced = _FENCE.match(text.strip())
+    return (fenced.group(1) if fenced else text).strip()
 
 
 def _say(words: str) -> Parsed:
-    return (
-        [{"name": RESPOND, "arguments": {"content": words}}]
-        if words
-        else Malformed("There is neither words nor a call.")
-    )
+    if not words:
+        return Malformed("There are neither words nor a call.")
+    return _calls([{"name": RESPOND, "arguments": {"content": words}}])
+
+
+def spoken_call(call: Call) -> Call | Malformed:
+    """A call as it may be made: what ``respond`` says holds no thought any more. Other arguments are data."""
+    content = call["arguments"].get("content") if call["name"] == RESPOND else None
+    if not isinstance(content, str) or not content.strip():
+        return call
+    try:
+        words = read_written(content).words
+    except Unreadable as error:
+        return Malformed(f"What is said to the customer cannot be told from a thought: {error}.")
+    return {"name": RESPOND, "arguments": {**call["arguments"], "content": words}} if words != content.strip() else call
 
 
 def _no_input(name: str) -> Malformed:
     return Malformed(f"'Action: {name[:80]}' has no line that begins with 'Action Input:'.")
-
-
-def _words(content: Any) -> str:
-    """The text of a message's content, which may come in parts."""
-    if isinstance(content, list | tuple):
-        return "".join(str(part.get("text") or "") for part in content if isinstance(part, Mapping))
-    return content if isinstance(content, str) else ""
 
 
 def _json(text: str, what: str) -> Any:
@@ -162,10 +168,13 @@ def _calls(contents: list[Any]) -> Parsed:
             return Malformed("A call has a 'name' that is text.")
         arguments = content.get("arguments", content.get("parameters"))
         if isinstance(arguments, str):
-            arguments = _json(arguments or "{}", f"'arguments' of {name[:80]}")
+            arguments = _json(arguments if arguments.strip() else "{}", f"'arguments' of {name[:80]}")
         if isinstance(arguments, Malformed):
             return arguments
         if arguments is not None and not isinstance(arguments, Mapping):
             return Malformed(f"'arguments' of {name[:80]} is an object, not {type(arguments).__name__}.")
-        calls.append({"name": name, "arguments": dict(arguments or {})})
+        call = spoken_call({"name": name, "arguments": dict(arguments or {})})
+        if isinstance(call, Malformed):
+            return call
+        calls.append(call)
     return calls

@@ -9,6 +9,8 @@ from gymnasium import spaces
 
 from usersim_env.domains.canonical import copied, evidence
 from usersim_env.errors import UsageError
+from usersim_env.llm.message import text_of
+from usersim_env.llm.thoughts import Unreadable
 from usersim_env.messages import RESPOND, ToolCall, call_to_chat
 from usersim_env.wrappers.base import AnyEnv, Reset, Step, TauWrapper, tau_env
 from usersim_env.wrappers.message_spaces import MessageList
@@ -91,6 +93,8 @@ class ChatHistory(TauWrapper):
         message = action.model_dump() if hasattr(action, "model_dump") else action
         if message.get("role") == "assistant":
             kept: Chat = evidence(dict(message))
+            if isinstance(kept.get("tool_calls"), list):
+                kept["tool_calls"] = self._named(kept["tool_calls"])
             content = kept.get("content")
             return kept | {"content": content if isinstance(content, str | None) else _text(content)}
         name, arguments = str(message["name"]), evidence(message["arguments"])
@@ -98,6 +102,18 @@ class ChatHistory(TauWrapper):
             return {"role": "assistant", "content": arguments["content"]}
         self._made += 1
         return call_to_chat(ToolCall(name, arguments), f"call_{self._made}")
+
+    def _named(self, calls: list[Any]) -> list[Any]:
+        """The calls with ids that tell them apart: servers send none, ``null``, numbers and the same one twice."""
+        named: list[Any] = []
+        used: set[str] = set()
+        for call in calls:
+            self._made += 1
+            own = call.get("id") if isinstance(call, dict) else None
+            one = own if isinstance(own, str) and own and own not in used else f"call_{self._made}"
+            used.add(one)
+            named.append(call | {"id": one} if isinstance(call, dict) else call)
+        return named
 
     def _hear(self, observations: list[dict[str, str]], ids: list[str]) -> None:
         left = list(ids)
@@ -114,14 +130,13 @@ class ChatHistory(TauWrapper):
 
 
 def _ids(message: Mapping[str, Any]) -> list[str]:
-    """Ids of the calls in a message that a model wrote, so nothing about it is sure."""
+    """Ids of the calls in a message, in their order; entries that are no calls have none."""
     calls = message.get("tool_calls")
-    if not isinstance(calls, list):
-        return []
-    return [call["id"] for call in calls if isinstance(call, dict) and isinstance(call.get("id"), str)]
+    return [call["id"] for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
 
 
 def _text(parts: Any) -> str:
-    if not isinstance(parts, list):
+    try:
+        return text_of(parts)
+    except Unreadable:
         return str(parts)
-    return "".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))

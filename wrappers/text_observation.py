@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from usersim_env.errors import UsageError
+from usersim_env.llm.markers import CONTROL
 from usersim_env.spaces import UnicodeText
 from usersim_env.wrappers.base import AnyEnv, Reset, Step, TauWrapper, tools_of
 from usersim_env.wrappers.message_spaces import MessageList
@@ -82,20 +83,25 @@ class TextObservation(TauWrapper):
 def chatml(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> str:
     """ChatML, ending where the assistant begins; tools stand in the system message, one JSON line each.
 
-    What was said is put in as it is: words such as ``<|im_end|>`` in it end a turn, as in most chat templates.
+    Nothing that was said can open or end a turn: words such as ``<|im_end|>`` in it become ``< |im_end|>``.
     """
     blocks = []
     if tools and not any(message["role"] == "system" for message in messages):
         messages = [{"role": "system", "content": ""}, *messages]
     for message in messages:
-        body = [message.get("content") or ""]
+        body = [_harmless(message.get("content") or "")]
         if message["role"] == "system" and tools:
             body = [with_tools(body[0], tools)]
         if message["role"] == "tool":
             body = ["<tool_response>", *body, "</tool_response>"]
-        body += [_called(call) for call in message.get("tool_calls") or () if isinstance(call, Mapping)]
+        body += [_harmless(_called(call)) for call in message.get("tool_calls") or () if isinstance(call, Mapping)]
         blocks.append(f"<|im_start|>{message['role']}\n" + "\n".join(body).strip() + "<|im_end|>\n")
     return "".join(blocks) + "<|im_start|>assistant\n"
+
+
+def _harmless(words: str) -> str:
+    """Words that no tokenizer takes for a control token."""
+    return CONTROL.sub(lambda found: f"{found[0][0]} {found[0][1:]}", words)
 
 
 _HOW = 'Call one with <tool_call>{"name": …, "arguments": {…}}</tool_call>.'
@@ -111,4 +117,7 @@ def _called(call: Mapping[str, Any]) -> str:
     function = call.get("function")
     function = function if isinstance(function, Mapping) else {}
     name, arguments = json.dumps(function.get("name")), function.get("arguments")
+    if not isinstance(arguments, str):
+        arguments = json.dumps(arguments or {})
+    arguments = arguments if arguments.strip() else "{}"
     return f'<tool_call>{{"name": {name}, "arguments": {arguments}}}</tool_call>'

@@ -27,7 +27,7 @@ class Letters:
         return {"input_ids": [ord(letter) for letter in text.replace("<|im_end|>", EOS)]}
 
     def decode(self, ids: list[int], skip_special_tokens: bool) -> str:
-        assert skip_special_tokens
+        assert not skip_special_tokens  # a thought between special tokens must be seen
         return "".join(map(chr, ids)).replace(EOS, "")
 
     def convert_tokens_to_ids(self, token: str) -> int:

@@ -55,7 +55,7 @@ def test_hermes(text: str, calls: Any) -> None:
     ("text", "problem"),
     [
         ("", "neither words nor a call"),
-        ("<think>hm", "not closed"),
+        ("<think>hm", "never came to an end of its thought"),
         ("<tool_call>" + TEXT, "do not come in pairs"),
         ("</tool_call>" + TEXT + "<tool_call>", "do not come in pairs"),
         ("<tool_call><tool_call></tool_call></tool_call>", "do not come in pairs"),
@@ -97,7 +97,7 @@ def test_openai(text: str, calls: Any) -> None:
         ({"tool_calls": [entry(None, "{}")]}, "has a 'name'"),
         ({"tool_calls": [entry("x", "{")]}, "'arguments' of x is not JSON"),
         ({"content": None}, "neither words nor a call"),
-        ({"content": 5}, "neither words nor a call"),
+        ({"content": 5}, "is a text or a list of blocks, not int"),
         ([], "An assistant message is an object, not list"),
     ],
 )

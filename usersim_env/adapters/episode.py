@@ -12,7 +12,9 @@ import gymnasium as gym
 from usersim_env.conversation import agent_failure
 from usersim_env.errors import InstallError, InvalidAction, NotScored, unknown
 from usersim_env.feedback import Failure, Feedback
+from usersim_env.messages import parse_action
 from usersim_env.wrappers.base import AnyEnv, tau_env, tools_of
+from usersim_env.wrappers.call_formats import Malformed, spoken_call
 from usersim_env.wrappers.chat_action import ChatAction
 from usersim_env.wrappers.chat_history import ChatHistory
 from usersim_env.wrappers.feedback_reward import FeedbackReward
@@ -133,6 +135,7 @@ class ChatEpisode:
 
     def __init__(self, settings: EpisodeSettings, reads: Reads = "text") -> None:
         self._env = settings.make(reads)
+        self._reads = reads
         self._below = tau_env(self._env, "ChatEpisode")
         self._messages: list[Chat] = []
         self._total = 0.0
@@ -177,11 +180,21 @@ class ChatEpisode:
             InvalidAction: the action is not what ``reads`` says; the episode can go on.
         """
         known = len(self._messages)
+        if self._reads == "call":  # the other two are read by their wrappers
+            action = self._spoken(action)
         messages, reward, terminated, truncated, info = self._env.step(action)
         self._total += float(reward)
         self._messages = messages
         new = tuple(messages[known + 1 :])
         return self._ended(new, info) if terminated or truncated else Turn(new)
+
+    def _spoken(self, action: Any) -> Any:
+        """A call of the model's without its thoughts."""
+        call = parse_action(action)
+        found = spoken_call({"name": call.name, "arguments": dict(call.arguments)})
+        if isinstance(found, Malformed):
+            raise InvalidAction(found.problem)
+        return found
 
     def act_or_fail(self, action: Any) -> Turn:
         """Like `act`, but an action that is not what ``reads`` says ends the episode as the agent's failure."""

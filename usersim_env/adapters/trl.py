@@ -97,7 +97,9 @@ class _Row:
     def hear(self, ids: list[int], room: int) -> None:
         """The model's tokens of one turn become an action; the answer and one more turn must fit into ``room``."""
         self._add(ids, 1)
-        self.texts.append(self._tokenizer.decode(ids, skip_special_tokens=True))
+        # Special tokens stay, but for the last: those around a thought must be seen by whoever reads the words.
+        written = ids[:-1] if ids[-1] == self._tokenizer.eos_token_id else ids
+        self.texts.append(self._tokenizer.decode(written, skip_special_tokens=False))
         self.turn = self.episode.act(self.texts[-1])
         if self.turn.done:
             return

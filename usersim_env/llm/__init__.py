@@ -5,6 +5,7 @@ from usersim_env.llm.failures import ModelError
 from usersim_env.llm.model import Model, as_model
 from usersim_env.llm.request import Completion, Request
 from usersim_env.llm.session import ModelSession, Usage
+from usersim_env.llm.thoughts import Unreadable, Written, read_written
 from usersim_env.llm.transport import close_connections, prices, require_litellm
 
 __all__ = [
@@ -14,9 +15,12 @@ __all__ = [
     "ModelError",
     "ModelSession",
     "Request",
+    "Unreadable",
     "Usage",
+    "Written",
     "as_model",
     "close_connections",
     "prices",
+    "read_written",
     "require_litellm",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from usersim_env.errors import BadReply
-from usersim_env.llm import Completion
+from usersim_env.llm import Completion, Unreadable, read_written
 from usersim_env.messages import Say, Stop
 
 LONGEST = 10_000
@@ -48,7 +48,7 @@ def read_turn(answer: Completion, continued: bool = False) -> Say | Stop:
         raise BadReply("it called a tool, which a customer cannot")
     if answer.finish_reason == "content_filter":
         raise BadReply("the provider's filter held the text back")
-    said = _OWN_LABEL.sub("", _text(answer), count=1)
+    said = _OWN_LABEL.sub("", words_of(answer), count=1)
     if following := _NEXT_TURN.search(said):
         if not continued:
             raise BadReply("it goes on after the customer's message, with another turn")
@@ -64,17 +64,19 @@ def read_turn(answer: Completion, continued: bool = False) -> Say | Stop:
     return turn
 
 
-def _text(answer: Completion) -> str:
-    """The answer's text without the block in which reasoning models think."""
+def words_of(answer: Completion) -> str:
+    """The answer's words without its thoughts, however its model marks them.
+
+    Raises:
+        BadReply: it is too long, or the two cannot be told apart.
+    """
     text = answer.text or ""
     if len(text) > MOST_READ:
         raise BadReply(f"it has {len(text)} characters, more than {LONGEST}")
-    text = text.strip()
-    if text.startswith("<think>"):
-        _, closed, text = text.partition("</think>")
-        if not closed:
-            raise BadReply("it never came to an end of its thought")
-    return text.strip()
+    try:
+        return read_written(text).words
+    except Unreadable as error:
+        raise BadReply(str(error)) from None
 
 
 def _stop_or_words(said: str) -> Say | Stop:
@@ -101,7 +103,7 @@ def without_thought(answer: Completion, label: str) -> Completion:
     Raises:
         BadReply: there is no message beside the thought, so nothing may be passed on.
     """
-    text = "\n" + _text(answer)
+    text = "\n" + words_of(answer)
     if not text.strip():
         raise BadReply("it was empty")
     found = re.search(r"\n" + _LABEL.format(label), text, re.IGNORECASE)
@@ -114,6 +116,10 @@ def without_thought(answer: Completion, label: str) -> Completion:
 
 
 def says_yes(answer: Completion) -> bool:
-    """A supervisor's yes; whatever is not clearly one counts as no."""
-    first = re.match(r"\W*(\w+)", answer.text or "")
+    """A supervisor's yes, after its thoughts and a label such as ``Answer:``; whatever is not clearly one is a no."""
+    try:
+        words = words_of(answer)
+    except BadReply:
+        return False
+    first = re.match(r"\W*(?:(?:final[ _]?)?(?:answer|verdict|message|response)\W+)?(\w+)", words, re.IGNORECASE)
     return first is not None and first[1].lower() in ("yes", "true")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from usersim_env.errors import ModelError
-from usersim_env.llm import Completion
+from usersim_env.llm import Completion, Unreadable, read_written
+from usersim_env.llm.json_text import json_spans
 from usersim_env.survey import Question, Survey
 from usersim_env.users.llm.prompts import survey_prompt
 from usersim_env.users.llm.strategies import Ask, Desk
@@ -46,13 +46,22 @@ def schema(questions: Sequence[Question]) -> dict[str, Any]:
 
 
 def read_answers(text: str, questions: Sequence[Question]) -> dict[str, str]:
-    """The answers in a JSON object that are labels of the form, letter by letter; the others are left out."""
-    start, end = text.find("{"), text.rfind("}")
+    """The answers of a model's text that are labels of the form, letter by letter; the others are left out.
+
+    Of several JSON objects, such as a draft and its correction, the last of those with the most answers counts.
+    """
     try:
-        found = json.loads(text[start : end + 1]) if start >= 0 else None
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, Mapping):
+        words = read_written(text).words
+    except Unreadable:
         return {}
+    best: dict[str, str] = {}
+    for span in json_spans(words):
+        for found in span.value if isinstance(span.value, list) else [span.value]:
+            answers = _labels(found, questions) if isinstance(found, Mapping) else {}
+            best = answers if len(answers) >= len(best) else best
+    return best
+
+
+def _labels(found: Mapping[str, Any], questions: Sequence[Question]) -> dict[str, str]:
     given = {q.field: found.get(q.field) for q in questions}
     return {q.field: str(given[q.field]) for q in questions if given[q.field] in list(q.answers)}
