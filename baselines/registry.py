@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import typing
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -90,6 +91,8 @@ def _value(what: str, text: str, annotation: Any) -> Any:
         if text.lower() not in _BOOLS:
             raise UsageError(f"{what} is true or false, got {text!r}.")
         return _BOOLS[text.lower()]
+    if text.lower() == "none" and type(None) in typing.get_args(annotation):
+        return None
     annotation = {int | None: int, float | None: float}.get(annotation, annotation)
     if annotation in (int, float):
         try:

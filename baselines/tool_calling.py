@@ -33,7 +33,9 @@ class ToolCalling:
     Args:
         model: litellm's name of the model, such as ``openai/gpt-4o``; or a `Model`, whose own settings then count.
         api_base: address of an OpenAI-compatible server, such as ``http://127.0.0.1:8080/v1``; it may be keyless.
-        temperature: 0.0 … 2.0; τ-bench uses 0.0.
+        temperature: 0.0 … 2.0; τ-bench uses 0.0. ``None`` sends none, as reasoning models want it.
+        reasoning_effort: how long a reasoning model thinks, such as ``low``; ``None`` leaves it to the provider.
+        max_completion_tokens: longest answer in tokens, thoughts included; ``None`` leaves it to the provider.
         send_seed: sends the episode's seed to the model; providers without seeds ignore it.
         timeout: seconds that one answer may take.
         max_parallel: most calls that its address gets at once; see `Model`.
@@ -47,18 +49,20 @@ class ToolCalling:
 
     model: str | Model
     api_base: str | None = None
-    temperature: float = 0.0
+    temperature: float | None = 0.0
     send_seed: bool = True
     timeout: float = 120.0
     max_parallel: int | None = None
     rpm: float | None = None
     complete: Complete | None = field(default=None, repr=False, compare=False)
+    reasoning_effort: str | None = None
+    max_completion_tokens: int | None = None
 
     def __post_init__(self) -> None:
         if not self.model:
             raise UsageError("tool_calling needs a model, for example tool_calling:model=openai/gpt-4o.")
-        if not 0.0 <= self.temperature <= 2.0:
-            raise UsageError(f"temperature is a number from 0 to 2, got {self.temperature!r}.")
+        if self.temperature is not None and not 0.0 <= self.temperature <= 2.0:
+            raise UsageError(f"temperature is a number from 0 to 2, or None, got {self.temperature!r}.")
         if not self.timeout > 0:
             raise UsageError(f"timeout is a number of seconds above 0, got {self.timeout!r}.")
 
@@ -75,7 +79,13 @@ class ToolCalling:
             send_seed=self.send_seed,
             max_parallel=self.max_parallel,
             rpm=self.rpm,
+            extra=self._extra,
         )
+
+    @property
+    def _extra(self) -> dict[str, Any]:
+        settings = {"reasoning_effort": self.reasoning_effort, "max_completion_tokens": self.max_completion_tokens}
+        return {name: value for name, value in settings.items() if value is not None}
 
     def begin(self, info: Mapping[str, Any], seed: int) -> _ToolCallingSession:
         """Starts one episode with ``info["policy"]`` and ``info["tools"]``; the model is not called yet."""
@@ -88,7 +98,7 @@ class ToolCalling:
         described = self.setting.describe()
         if isinstance(self.model, Model):
             return described
-        return {name: described[name] for name in ("model", "api_base", "temperature", "send_seed")}
+        return {name: described[name] for name in ("model", "api_base", "temperature", "send_seed")} | self._extra
 
 
 class _ToolCallingSession:
@@ -133,7 +143,8 @@ class _ToolCallingSession:
         if self._asked is None:
             self._messages.append({"role": "assistant", "content": content})
             return {"name": RESPOND, "arguments": {"content": content}}
-        self._messages.append({"role": "assistant", "content": content, "tool_calls": [self._asked]})
+        message = {"role": "assistant", "content": content, "tool_calls": [self._asked]}
+        self._messages.append(message | self._model.model.reasoning_of(answer))
         return _action(self._asked["function"])
 
     def resume(self, observation: Observation, action: Action) -> None:

@@ -83,15 +83,22 @@ class ModelError(UsersimError):
             ``content_policy``, ``bad_reply`` or ``cassette``.
         passes: whether another try can help.
         retry_after: seconds that the server asked to wait.
+        billed: whether the provider may have charged for the call, so that its tokens and cost are unknown, not 0.
     """
 
     def __init__(
-        self, message: str, kind: str = "error", passes: bool = False, retry_after: float | None = None
+        self,
+        message: str,
+        kind: str = "error",
+        passes: bool = False,
+        retry_after: float | None = None,
+        billed: bool = False,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.passes = passes
         self.retry_after = retry_after
+        self.billed = billed
 
 
 class WorkerLost(UsersimError):

@@ -105,7 +105,7 @@ def test_settings_are_checked_described_and_pickled() -> None:
     assert pickle.loads(pickle.dumps(agent)) == agent
     with pytest.raises(UsageError, match="needs a model, for example tool_calling:model="):
         ToolCalling("")
-    with pytest.raises(UsageError, match="temperature is a number from 0 to 2, got 3"):
+    with pytest.raises(UsageError, match="temperature is a number from 0 to 2, or None, got 3"):
         ToolCalling("m", temperature=3)
     with pytest.raises(UsageError, match="timeout is a number of seconds above 0, got 0"):
         ToolCalling("m", timeout=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import gzip
 import importlib.util
 import json
 import sys
@@ -45,6 +46,8 @@ class Server(ThreadingHTTPServer):
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.release = threading.Event()
+        self.sent = 0
+        """Bytes of an endless answer."""
 
     @property
     def base(self) -> str:
@@ -88,6 +91,29 @@ class Handler(BaseHTTPRequestHandler):
 
     def busy(self) -> None:
         self.send(429, error("slow down"), retry_after="0")
+
+    def upstream_down(self) -> None:
+        self.send(200, {"error": {"message": "upstream is down", "code": 502}})
+
+    def upstream_busy(self) -> None:
+        self.send(200, {"error": {"message": "slow down", "code": "rate_limit_exceeded"}})
+
+    def upstream_refuses(self) -> None:
+        self.send(200, {"error": {"message": "no such model", "code": 404}})
+
+    def elsewhere(self) -> None:
+        self.send(307, {}, location=f"http://localhost:{self.server.server_port}/v1/chat/completions")
+
+    def compressed(self) -> None:
+        self.send(200, gzip.compress(json.dumps(content("word " * 10_000)).encode()), content_encoding="gzip")
+
+    def endless(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.end_headers()
+        while not self.server.release.is_set():
+            self.wfile.write(b" " * 65536)
+            self.server.sent += 65536
 
     def busy_for_long(self) -> None:
         self.send(429, error("slow down"), retry_after="3600")

@@ -28,7 +28,7 @@ ASK = Request(({"role": "user", "content": "Hello"},), seed=7)
         ({"max_tokens": 0}, "max_tokens is at least 1, or None, got 0"),
         ({"timeout": float("inf")}, "timeout is a finite number of seconds above 0, got inf"),
         ({"retries": -1}, "retries, backoff and max_wait are 0 or more"),
-        ({"prices": (1.0, -1.0)}, "prices are (per prompt token, per completion token), got (1.0, -1.0)"),
+        ({"prices": (1.0, -1.0)}, "prices are (per prompt token, per completion token[, cached]), got (1.0, -1.0)"),
         ({"extra": {"seed": 1}}, "extra={'seed': …} is not taken: seed is set by Model"),
     ],
 )

@@ -55,8 +55,12 @@ class Tape:
         self._api_key = api_key
         self._seen: Counter[str] = Counter()
 
-    def play(self, body: Mapping[str, Any]) -> Completion | None:
+    def play(self, body: Mapping[str, Any], episode: int | None = None) -> Completion | None:
         """The recorded answer when replaying; ``None`` when the model is to be asked.
+
+        Args:
+            body: the request.
+            episode: seed of the episode, where the request holds none; otherwise all repetitions would be one.
 
         Raises:
             ModelError: kind ``cassette``: not recorded (names the nearest entry and how it differs), or no such file.
@@ -64,22 +68,23 @@ class Tape:
         if self._mode != "replay":
             return None
         entries = read_cassette(self._path)
-        plain = request_key(body)
-        occurrence = self._seen[plain]
-        self._seen[plain] += 1
-        entry = entries.get((plain, occurrence))
+        key = request_key(body, episode)
+        occurrence = self._seen[key]
+        self._seen[key] += 1
+        # The second is what older cassettes have.
+        entry = entries.get((key, occurrence)) or entries.get((request_key(body), occurrence))
         if entry is None:
             nearest = describe_nearest(body, occurrence, entries.values())
             raise ModelError(f"cassette: {self._path} holds no answer to this request. {nearest}", "cassette")
         return Completion.from_dict(entry["answer"])
 
-    def record(self, body: Mapping[str, Any], answer: Completion) -> None:
+    def record(self, body: Mapping[str, Any], answer: Completion, episode: int | None = None) -> None:
         """Appends one answer when recording: one write, whole lines only, whoever else writes."""
         if self._mode != "record":
             return
-        plain = request_key(body)
-        entry = {"cassette": FORMAT, "key": plain, "occurrence": self._seen[plain], "request": dict(body)}
-        self._seen[plain] += 1
+        key = request_key(body, episode)
+        entry = {"cassette": FORMAT, "key": key, "occurrence": self._seen[key], "request": dict(body)}
+        self._seen[key] += 1
         text = json.dumps(entry | {"answer": answer.to_dict()}, allow_nan=False, default=str)
         if self._api_key:
             text = text.replace(json.dumps(self._api_key)[1:-1], "…")
@@ -99,8 +104,10 @@ def _ends_within_a_line(file: Any) -> bool:
     return bool(file.read(1) != b"\n")
 
 
-def request_key(body: Mapping[str, Any]) -> str:
-    """Sixteen hex digits of everything that shapes the answer."""
+def request_key(body: Mapping[str, Any], episode: int | None = None) -> str:
+    """Sixteen hex digits of everything that shapes the answer, and of the episode where no seed does."""
+    if episode is not None:
+        body = {**body, "episode": episode}
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 

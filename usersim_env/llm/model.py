@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from usersim_env.errors import UsageError
+from usersim_env.llm.address import environment_base, warn_of_kept_key
 from usersim_env.llm.cassette import Cassette
-from usersim_env.llm.failures import secret_name
-from usersim_env.llm.request import Request
+from usersim_env.llm.failures import secret_name, without_login, without_secrets
+from usersim_env.llm.request import Completion, Request
+
+WANT_REASONING = frozenset("anthropic bedrock deepseek hosted_vllm minimax moonshot vertex_ai xiaomi_mimo zai".split())
+"""Providers that go on from their thoughts after a tool call, or refuse the call without them."""
+
+_OF_OPENAI = ("gpt-", "chatgpt-", "o1", "o3", "o4")
+"""Names without a provider that are OpenAI's."""
 
 RESERVED = frozenset("model messages tools seed stop temperature max_tokens response_format timeout stream n".split())
 """Parameters that have a place of their own and are not taken from ``extra``."""
@@ -23,9 +29,11 @@ class Model:
     Args:
         name: such as ``openai/gpt-4o-mini``; ``openai/NAME`` with ``api_base`` for any OpenAI-compatible server, and
             ``text-completion-openai/NAME`` for its plain completions.
-        api_base: address of the server, such as ``http://127.0.0.1:8080/v1``; by default the provider's own.
-        api_key: by default from the environment (``OPENAI_API_KEY`` …), which is the better place: a key in here is
-            never shown or written, but it is pickled with the setting.
+        api_base: address of the server, such as ``http://127.0.0.1:8080/v1``; by default the one that the environment
+            names (``OPENAI_BASE_URL``, for ``openai/`` names), else the provider's own.
+        api_key: by default from the environment (``OPENAI_API_KEY`` …), for the provider's own address and for the one
+            that the environment names. To an ``api_base`` that is given here, the environment's key goes only as
+            ``"env"``. A key in here is never shown or written, but it is pickled with the setting.
         temperature: 0.0 … 2.0; ``None`` sends none and leaves it to the provider.
         max_tokens: longest answer in tokens; ``None`` leaves it to the provider.
         timeout: seconds for one try, however slowly the answer trickles in.
@@ -36,7 +44,10 @@ class Model:
             ``max_parallel`` and ``rpm`` share both; every process counts its own.
         rpm: most calls that its address gets in a minute, evenly spaced, tries that failed among them.
         send_seed: sends the episode's seed; switch it off for providers that refuse seeds.
-        prices: US dollars per prompt token and per completion token; by default litellm's table, where it knows them.
+        prices: US dollars per prompt token, per completion token and, where the server caches prompts, per cached
+            prompt token; by default litellm's table, where it knows them.
+        send_reasoning: whether the thoughts that came beside a tool call go back to the model with it; by default to
+            providers that want them. They are in no transcript and no trace.
         extra: further parameters of the request, such as ``{"top_p": 0.9}``.
         cassette: records the answers, or replays them with no model at all.
     """
@@ -53,9 +64,10 @@ class Model:
     max_parallel: int | None = None
     rpm: float | None = None
     send_seed: bool = True
-    prices: tuple[float, float] | None = None
+    prices: tuple[float, float] | tuple[float, float, float] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
     cassette: Cassette | None = field(default=None, compare=False)
+    send_reasoning: bool | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
@@ -72,10 +84,22 @@ class Model:
             raise UsageError(f"max_parallel is a whole number of at least 1, or None, got {self.max_parallel!r}.")
         if self.rpm is not None and not self.rpm > 0:
             raise UsageError(f"rpm is a number of calls above 0, or None, got {self.rpm!r}.")
-        if self.prices is not None and (len(self.prices) != 2 or min(self.prices) < 0):
-            raise UsageError(f"prices are (per prompt token, per completion token), got {self.prices!r}.")
+        if self.prices is not None and (len(self.prices) not in (2, 3) or min(self.prices) < 0):
+            raise UsageError(f"prices are (per prompt token, per completion token[, cached]), got {self.prices!r}.")
         for name in RESERVED & self.extra.keys():
             raise UsageError(f"extra={{{name!r}: …}} is not taken: {name} is set by Model or by who asks.")
+
+        if self.api_base is None:  # resolved here, once, so that the trace says where the text went
+            object.__setattr__(self, "api_base", environment_base(self.provider))
+        warn_of_kept_key(self.provider, self.api_base, self.api_key)
+
+    @property
+    def provider(self) -> str:
+        """Who is asked, as litellm names them: the name's part before the slash; ``""`` where only litellm knows."""
+        provider, slash, _ = self.name.partition("/")
+        if slash:
+            return provider
+        return "openai" if self.name.startswith(_OF_OPENAI) else ""
 
     def body(self, request: Request) -> dict[str, Any]:
         """Everything that shapes the answer, as the request's parameters; no key and no address."""
@@ -95,9 +119,18 @@ class Model:
             body["max_tokens"] = self.max_tokens
         return body | public(self.extra)
 
+    def reasoning_of(self, answer: Completion) -> dict[str, Any]:
+        """What an assistant's message carries beside its tool call, so that the model can go on from there."""
+        wanted = self.provider in WANT_REASONING if self.send_reasoning is None else self.send_reasoning
+        if not wanted:
+            return {}
+        fields = {"reasoning_content": answer.reasoning, "thinking_blocks": [dict(b) for b in answer.thinking_blocks]}
+        return {name: value for name, value in fields.items() if value}
+
     def describe(self) -> dict[str, Any]:
         """What tells two models apart, as JSON values, for traces; no keys."""
-        described = {"model": self.name, "api_base": _without_login(self.api_base), "temperature": self.temperature}
+        described = {"model": self.name, "temperature": self.temperature}
+        described["api_base"] = None if self.api_base is None else without_login(self.api_base)
         return described | {"max_tokens": self.max_tokens, "send_seed": self.send_seed, "extra": public(self.extra)}
 
 
@@ -111,16 +144,13 @@ def as_model(model: str | Model) -> Model:
 
 
 def public(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters without those that hold keys (headers, tokens …), at any depth."""
-    found: dict[str, Any] = {}
-    for name, value in extra.items():
-        if not secret_name(name):
-            found[name] = public(value) if isinstance(value, Mapping) else value
-    return found
+    """The parameters without those that hold keys (headers, tokens …), at any depth, in lists too."""
+    return {name: _public(value) for name, value in extra.items() if not secret_name(str(name))}
 
 
-def _without_login(address: str | None) -> str | None:
-    if address is None:
-        return None
-    parts = urlsplit(address)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+def _public(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return public(value)
+    if isinstance(value, list | tuple):
+        return [_public(one) for one in value]
+    return without_secrets(value) if isinstance(value, str) else value

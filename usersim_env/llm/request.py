@@ -36,6 +36,9 @@ class Completion:
         finish_reason: ``stop``, ``length``, ``tool_calls``, ``content_filter`` …, as the provider says.
         prompt_tokens: ``None`` when the provider does not count.
         cost: US dollars; ``None`` when the price is unknown, which is never 0.
+        reasoning: thoughts that the server told apart; they are shown to nobody.
+        thinking_blocks: the same as Anthropic's signed blocks, which it wants back beside a tool call.
+        reasoning_tokens, cached_tokens: parts of the completion's and of the prompt's tokens.
     """
 
     text: str | None
@@ -44,12 +47,18 @@ class Completion:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cost: float | None = None
+    reasoning: str | None = None
+    thinking_blocks: tuple[Mapping[str, Any], ...] = ()
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
-        return asdict(self) | {"tool_calls": [dict(call) for call in self.tool_calls]}
+        lists = {name: [dict(one) for one in getattr(self, name)] for name in ("tool_calls", "thinking_blocks")}
+        return asdict(self) | lists
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Completion:
         """The inverse of `to_dict`."""
-        return cls(**{**content, "tool_calls": tuple(content["tool_calls"])})
+        lists = {name: tuple(content.get(name, ())) for name in ("tool_calls", "thinking_blocks")}
+        return cls(**{**content, **lists})

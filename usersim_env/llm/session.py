@@ -41,7 +41,10 @@ Plan: TypeAlias = Generator[Send | Wait, Completion | ModelError | None, Complet
 
 @dataclass
 class Usage:
-    """What a session has used so far; a number that is not known is ``None``, never 0."""
+    """What a session has used so far; a number that is not known is ``None``, never 0.
+
+    ``reasoning_tokens`` are among the completion's tokens, ``cached_tokens`` among the prompt's.
+    """
 
     calls: int = 0
     retries: int = 0
@@ -49,6 +52,8 @@ class Usage:
     prompt_tokens: int | None = 0
     completion_tokens: int | None = 0
     cost: float | None = 0.0
+    reasoning_tokens: int | None = 0
+    cached_tokens: int | None = 0
 
     def add(self, answer: Completion) -> None:
         """Counts one answer."""
@@ -56,6 +61,14 @@ class Usage:
         self.prompt_tokens = _sum(self.prompt_tokens, answer.prompt_tokens)
         self.completion_tokens = _sum(self.completion_tokens, answer.completion_tokens)
         self.cost = _sum(self.cost, answer.cost)
+        # Servers leave these out where there are none.
+        self.reasoning_tokens = _sum(self.reasoning_tokens, answer.reasoning_tokens or 0)
+        self.cached_tokens = _sum(self.cached_tokens, answer.cached_tokens or 0)
+
+    def lose_count(self) -> None:
+        """A call failed that may have been charged for."""
+        self.prompt_tokens = self.completion_tokens = self.cost = None
+        self.reasoning_tokens = self.cached_tokens = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -123,13 +136,15 @@ class ModelSession:
 
     def _plan(self, request: Request) -> Plan:
         body = self.model.body(request)
-        answer = self._tape.play(body) if self._tape is not None else None
+        # Without a seed in the request, the episode tells apart what is otherwise the same.
+        episode = None if "seed" in body else request.seed
+        answer = self._tape.play(body, episode) if self._tape is not None else None
         if answer is not None:
             self.usage.replayed += 1
         else:
             answer = yield from self._tries(body)
             if self._tape is not None:
-                self._tape.record(body, answer)
+                self._tape.record(body, answer, episode)
         self.usage.add(answer)
         return answer
 
@@ -142,6 +157,8 @@ class ModelSession:
             if isinstance(answer, Completion):
                 return answer
             assert answer is not None
+            if answer.billed:
+                self.usage.lose_count()
             if not answer.passes or tried > self.model.retries:
                 raise _after(answer, tried)
             self.usage.retries += 1
@@ -168,4 +185,4 @@ def _answer(done: StopIteration) -> Completion:
 def _after(error: ModelError, tried: int) -> ModelError:
     if tried == 1:
         return error
-    return ModelError(f"{error} (tried {tried} times)", error.kind, error.passes, error.retry_after)
+    return ModelError(f"{error} (tried {tried} times)", error.kind, error.passes, error.retry_after, error.billed)

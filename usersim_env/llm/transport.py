@@ -6,13 +6,17 @@ import asyncio
 import importlib.util
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from usersim_env.errors import InstallError, ModelError
+from usersim_env.llm.address import key_for
+from usersim_env.llm.bounds import async_client, close_clients, sync_client
 from usersim_env.llm.failures import classify
+from usersim_env.llm.message import read_assistant
 from usersim_env.llm.model import Model
 from usersim_env.llm.request import Completion
+from usersim_env.llm.thoughts import Unreadable
 
 _imported = threading.Event()
 """Whether litellm is imported to its end."""
@@ -41,7 +45,7 @@ def send(model: Model, body: Mapping[str, Any]) -> Completion | ModelError:
 
     def run() -> None:
         try:
-            found.append(litellm.completion(**_keywords(model, body)))
+            found.append(litellm.completion(**_keywords(model, body, sync_client)))
         except Exception as error:
             found.append(error)
 
@@ -56,7 +60,7 @@ async def asend(model: Model, body: Mapping[str, Any]) -> Completion | ModelErro
     # The first import takes seconds that other episodes can use.
     litellm = _litellm() if _imported.is_set() else await asyncio.to_thread(_litellm)
     try:
-        answer = await asyncio.wait_for(litellm.acompletion(**_keywords(model, body)), model.timeout)
+        answer = await asyncio.wait_for(litellm.acompletion(**_keywords(model, body, async_client)), model.timeout)
     except (TimeoutError, asyncio.TimeoutError):
         answer = _late(model)
     except Exception as error:
@@ -67,6 +71,7 @@ async def asend(model: Model, body: Mapping[str, Any]) -> Completion | ModelErro
 async def close_connections() -> None:
     """Closes what litellm keeps open in this event loop: the last thing to do in a loop of one's own."""
     if _imported.is_set():
+        await close_clients()
         await _litellm().close_litellm_async_clients()
 
 
@@ -75,8 +80,10 @@ def prices(model: Model) -> tuple[float, float] | None:
 
     The model's own ``prices``, else litellm's table, which is looked up here and never asked of a network.
     """
-    if model.prices is not None or importlib.util.find_spec("litellm") is None:
-        return model.prices
+    if model.prices is not None:
+        return model.prices[:2]
+    if importlib.util.find_spec("litellm") is None:
+        return None
     table = _litellm().model_cost
     provider, _, name = model.name.partition("/")
     row = table.get(model.name) or table.get(name) or {}
@@ -99,20 +106,21 @@ def _litellm() -> Any:
     return litellm
 
 
-def _keywords(model: Model, body: Mapping[str, Any]) -> dict[str, Any]:
+def _keywords(model: Model, body: Mapping[str, Any], client: Callable[[Model, str | None], Any]) -> dict[str, Any]:
     """The request as litellm wants it; its own retries are off, ours are in `session`."""
     keywords = {**body, **model.extra, "timeout": model.timeout, "max_retries": 0, "caching": False}
     if model.api_base is not None:
         keywords["api_base"] = model.api_base
-    if model.api_key is not None:
-        keywords["api_key"] = model.api_key
-    elif model.api_base is not None and not os.environ.get("OPENAI_API_KEY"):
-        keywords["api_key"] = "none"  # a local server asks for none, but the client insists on one
+    key = key_for(model.provider, model.api_base, model.api_key)
+    if key is not None:
+        keywords["api_key"] = key
+    if model.api_base is not None and (ours := client(model, key)) is not None:
+        keywords["client"] = ours
     return keywords
 
 
 def _late(model: Model) -> ModelError:
-    return ModelError(f"timeout: no whole answer within {model.timeout:g} s", "timeout", passes=True)
+    return ModelError(f"timeout: no whole answer within {model.timeout:g} s", "timeout", passes=True, billed=True)
 
 
 def _read(model: Model, answer: Any) -> Completion | ModelError:
@@ -122,27 +130,58 @@ def _read(model: Model, answer: Any) -> Completion | ModelError:
         return classify(answer, model.api_key)
     try:
         choice = answer.choices[0]
-        calls = [call.model_dump() for call in choice.message.tool_calls or ()]
-        text = choice.message.content
+        message = choice.message
+        calls = tuple(call.model_dump() for call in message.tool_calls or ())
     except (AttributeError, IndexError, TypeError) as error:
-        return ModelError(f"bad_reply: an answer without a choice ({error})", "bad_reply")
-    if text is not None and not isinstance(text, str):
-        return ModelError(f"bad_reply: content is no text but {type(text).__name__}", "bad_reply")
-    asked, written = _tokens(answer)
-    cost = _cost(model, asked, written, answer)
-    return Completion(text, tuple(calls), str(choice.finish_reason or ""), asked, written, cost)
+        return ModelError(f"bad_reply: an answer without a choice ({error})", "bad_reply", billed=True)
+    content = message.content
+    if content is not None and not isinstance(content, str | list):
+        kind = type(content).__name__
+        return ModelError(f"bad_reply: content is no text but {kind}", "bad_reply", billed=True)
+    try:
+        text = read_assistant({"content": content, "refusal": _extra(message, "refusal")}).words
+    except Unreadable as error:
+        return ModelError(f"bad_reply: {error}", "bad_reply", billed=True)
+    asked, written, thought, cached = _tokens(answer)
+    return Completion(
+        text if text or content is not None else None,
+        calls,
+        str(choice.finish_reason or ""),
+        asked,
+        written,
+        _cost(model, asked, written, cached, answer),
+        _extra(message, "reasoning_content") or _extra(message, "reasoning"),
+        tuple(dict(block) for block in _extra(message, "thinking_blocks") or ()),
+        thought,
+        cached,
+    )
 
 
-def _tokens(answer: Any) -> tuple[int | None, int | None]:
-    """Prompt and completion tokens; litellm says 0 where the server did not count, and no prompt has 0."""
+def _extra(message: Any, name: str) -> Any:
+    """A field that only some providers have; litellm puts those that it does not know apart."""
+    found = getattr(message, name, None)
+    return found if found is not None else (getattr(message, "provider_specific_fields", None) or {}).get(name)
+
+
+def _tokens(answer: Any) -> tuple[int | None, int | None, int | None, int | None]:
+    """Prompt, completion, reasoning and cached tokens.
+
+    litellm says 0 where the server did not count, and no prompt has 0.
+    """
     usage = getattr(answer, "usage", None)
     asked, written = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
-    return (asked, written) if asked else (None, None)
+    if not asked:
+        return None, None, None, None
+    thought = getattr(getattr(usage, "completion_tokens_details", None), "reasoning_tokens", None)
+    cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
+    return asked, written, thought, cached
 
 
-def _cost(model: Model, asked: int | None, written: int | None, answer: Any) -> float | None:
+def _cost(model: Model, asked: int | None, written: int | None, cached: int | None, answer: Any) -> float | None:
     if model.prices is not None:
-        return None if asked is None or written is None else asked * model.prices[0] + written * model.prices[1]
+        if asked is None or written is None or (cached and len(model.prices) < 3):
+            return None  # what a cached token costs was not said, and it is not what another one costs
+        return (asked - (cached or 0)) * model.prices[0] + written * model.prices[1] + (cached or 0) * model.prices[-1]
     known = (getattr(answer, "_hidden_params", None) or {}).get("response_cost")
     # 0 is what the table holds for models of which it knows no price.
     return float(known) if known and asked is not None else None
