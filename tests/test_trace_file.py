@@ -54,7 +54,7 @@ def test_what_every_line_carries(tmp_path: Path) -> None:
     line = json.loads(write(tmp_path / "t.jsonl", episode()))
     assert line["schema"] == SCHEMA and line["reward"] in (0.0, 1.0)
     assert set(line["provenance"]) == {"package", "upstream", "started", "seconds", "cost"}
-    assert line["terms"] == {"licence": "MIT (tasks: tau-bench, MIT)", "training": True}
+    assert line["terms"] == {"licence": "MIT (tasks: tau-bench, MIT)", "training": True, "sharing": None}
     assert (line["user"]["kind"], line["agent"]["kind"]) == ("scripted", "agent")
     assert line["max_steps"] == 200 and line["lazy_open"] is False and line["asks_survey"] is True
     assert len(line["task_hash"]) == 64

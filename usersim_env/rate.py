@@ -178,7 +178,8 @@ def notice(sessions: Sequence[Recorded], user: LLMUser) -> str:
         f"The instruction and the whole chat of each session go to {model.name} at {address}.",
     ]
     for terms, count in Counter(session.terms for session in sessions).items():
-        bound = "" if terms.training else " Sending them there passes them on: see that the terms allow it."
+        free = terms.training and terms.sharing is not False
+        bound = "" if free else " Sending them there passes them on: see that the terms allow it."
         lines.append(f"Terms of {count} of them: {terms.licence}.{bound}")
     return "\n".join(lines)
 

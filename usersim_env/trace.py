@@ -41,13 +41,20 @@ class Seat:
 
 @dataclass(frozen=True)
 class Terms:
-    """What may be done with a trace: its licence, and whether models may be trained on it."""
+    """What may be done with a trace.
+
+    Attributes:
+        licence: in words.
+        training: whether models may be trained on it.
+        sharing: whether it may be passed on to others; ``None`` where nobody has said.
+    """
 
     licence: str = "MIT (tasks: tau-bench, MIT)"
     training: bool = True
+    sharing: bool | None = None
 
 
-NOT_ASKED = Terms("of the person who typed; not stated", training=False)
+NOT_ASKED = Terms("of the person who typed; not stated", training=False, sharing=False)
 """Terms of what a person typed whom nobody has asked."""
 
 

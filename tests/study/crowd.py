@@ -65,9 +65,10 @@ class Participant(Person):
 
     async def join(self) -> None:
         query = {"PROLIFIC_PID": self.name, "STUDY_ID": "s", "SESSION_ID": self.name}
-        body = {"query": query, "consent": True}
         while True:
             try:
+                _, shown, _ = await asyncio.to_thread(request, f"{self.origin}/welcome")
+                body = {"query": query, "consent": True, "version": shown["version"]}
                 status, content, _ = await asyncio.to_thread(request, f"{self.origin}/join", body, origin=self.origin)
             except (OSError, http.client.HTTPException):  # urllib's own errors are of the first kind
                 self.measured.counts["joins sent again"] += 1

@@ -53,9 +53,13 @@ class Server:
     async def ask(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any, dict[str, str]]:
         return await asyncio.to_thread(request, self.origin + path, body, **headers)
 
+    def agreed(self, query: dict[str, str]) -> dict[str, Any]:
+        """What the page sends for somebody who agrees to the present text."""
+        return {"query": query, "consent": True, "version": self.study.present.version}
+
     async def join(self, **query: str) -> str:
         """The address of a new sitting."""
-        status, content, _ = await self.ask("/join", {"query": query, "consent": True}, origin=self.origin)
+        status, content, _ = await self.ask("/join", self.agreed(query), origin=self.origin)
         assert status == 200, content
         return str(content["address"])
 

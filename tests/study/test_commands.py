@@ -73,7 +73,9 @@ def test_an_address_of_ipv6(tmp_path: Path) -> None:
     words = ("--domain", "mock", "--tasks", "0", "--agent", "clerk", "--host", "::1")
     with serving(tmp_path / "study", *words) as (study, _):
         assert study.startswith("http://[::1]:")
-        assert request(study + "join", {"query": {}, "consent": True}, origin=study.rstrip("/"))[0] == 200
+        version = request(study + "welcome")[1]["version"]
+        body = {"query": {}, "consent": True, "version": version}
+        assert request(study + "join", body, origin=study.rstrip("/"))[0] == 200
 
 
 def test_agents_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,11 +105,11 @@ def test_two_visits_at_once_are_both_told_that_the_place_was_not_saved(
 
     async def main() -> None:
         async with served(StudySettings("mock", tmp_path, participants_from="prolific"), at_once) as server:
-            join = server.study.join
+            join, text = server.study.join, server.study.present.version
             with monkeypatch.context() as patch:
                 patch.setattr(database, "put_sitting", full)
-                found = await asyncio.gather(join(visit), join(visit), return_exceptions=True)
+                found = await asyncio.gather(join(visit, text), join(visit, text), return_exceptions=True)
             assert [type(x) for x in found] == [CannotJoin, CannotJoin]
-            assert await join(visit) == await join(visit)
+            assert await join(visit, text) == await join(visit, text)
 
     asyncio.run(main())

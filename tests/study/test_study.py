@@ -233,20 +233,49 @@ def test_who_does_not_answer_has_left_and_the_task_is_free(settings: Settings) -
     run(scenario())
 
 
-def test_who_leaves_at_the_survey_has_been_served_all_the_same(settings: Settings) -> None:
+@pytest.mark.parametrize("how", ["times out", "leaves"])
+def test_who_leaves_at_the_survey_has_had_a_whole_conversation(settings: Settings, how: str) -> None:
+    chosen = settings(turn_timeout=0.5 if how == "times out" else 900, withdrawal="keep")
+
     async def scenario() -> None:
-        async with served(settings(turn_timeout=0.5), helpful) as server:
+        async with served(chosen, helpful) as server:
             person = await server.person()
             await talk(person)
             await person.move("stop", text="")
             await person.until("survey")
-            await asyncio.sleep(0.6)
-            await server.study.look()
-            await person.until("done")
+            if how == "leaves":
+                await person.move("leave")
+            await person.until("closed")
             (record,) = server.study.sittings()
-            assert (record.state, record.reward, record.overall) == ("done", 1.0, None)
+            assert (record.state, record.reward, record.overall) == ("no_survey", 1.0, None)
+            ending = person.state["ending"]
+            assert "were not answered" in ending["text"] and ending["code"] == record.code
+            other = await server.person()  # the study wants the answers too, so the place is handed out again
+            await other.open()
 
     run(scenario())
+    export_study(chosen.folder, chosen.folder / "x.jsonl")
+    (trace,) = read_traces(chosen.folder / "x.jsonl")
+    assert (trace.reward, trace.survey, trace.failure) == (1.0, None, None)
+    assert trace.user.notes["survey"] == "left" and "batch" not in trace.user.notes
+
+
+def test_who_leaves_at_the_survey_and_was_promised_deletion_is_deleted(settings: Settings) -> None:
+    chosen = settings(withdrawal="delete")
+
+    async def scenario() -> None:
+        async with served(chosen, helpful) as server:
+            person = await server.person()
+            await talk(person)
+            await person.move("stop", text="")
+            await person.until("survey")
+            await person.move("leave")
+            assert person.phase == "closed" and "has been deleted" in person.state["ending"]["text"]
+            assert person.state["ending"]["code"] is None
+            assert [s.state for s in server.study.sittings()] == ["withdrawn"]
+
+    run(scenario())
+    assert export_study(chosen.folder, chosen.folder / "x.jsonl") == 0
 
 
 @pytest.mark.parametrize("withdrawal", ["delete", "keep"])
@@ -412,9 +441,9 @@ def test_no_text_of_the_owner_makes_html_or_hides_the_facts(settings: Settings, 
     chosen = settings(consent=tmp_path / "own.md", provider="<b>Evil</b> [x](http://z)", training=True)
     study = Study(chosen, agent_side(helpful))
     study.close()
-    assert "<script" not in study.consent and "<b>" not in study.consent and "<img" not in study.consent
-    assert 'href="javascript' not in study.consent and "[x](http://z)" in study.consent
-    assert "AI models may be trained" in study.consent and "AI system, not a person" in study.consent
+    assert "<script" not in study.present.text and "<b>" not in study.present.text and "<img" not in study.present.text
+    assert 'href="javascript' not in study.present.text and "[x](http://z)" in study.present.text
+    assert "AI models may be trained" in study.present.text and "AI system, not a person" in study.present.text
     with pytest.raises(UsageError, match="cannot be read as Markdown"):
         Study(dataclasses.replace(chosen, consent=tmp_path / "none.md", out=tmp_path / "2"), agent_side(helpful))
 

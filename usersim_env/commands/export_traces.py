@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from usersim_env import importers
@@ -29,4 +30,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Runs it."""
     traces = [trace for file in arguments.files for trace in read_traces(file)]
     count = importers.export_file(traces, arguments.format, arguments.out, arguments.purpose)
+    bound = sum(trace.terms.sharing is False for trace in traces)
+    if bound:
+        print(
+            f"{bound} of these traces may not be passed on to others: their people did not agree to it.",
+            file=sys.stderr,
+        )
     print(f"{count} exported; {arguments.out}")

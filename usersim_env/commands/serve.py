@@ -43,6 +43,7 @@ def add(commands: Any) -> None:
     people.add_argument("--minutes", type=int, metavar="N", help="how long it takes")
     people.add_argument("--licence", default=StudySettings.licence, help="terms of the traces")
     people.add_argument("--allow-training", action="store_true", help="people agree that models are trained on it")
+    people.add_argument("--allow-sharing", action="store_true", help="people agree that it is passed on to others")
     people.add_argument("--withdrawal", choices=["delete", "keep"], default="delete", help="of the data of who leaves")
     people.add_argument("--hide-activity", action="store_true", help="do not say that the agent looks something up")
     pay = parser.add_argument_group("where they come from")
@@ -75,6 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
         rules=a.rules,
         licence=a.licence,
         training=a.allow_training,
+        sharing=a.allow_sharing,
         withdrawal=a.withdrawal,
         code=a.code,
         redirect=a.redirect,

@@ -44,7 +44,7 @@ def most_different(pairing: Pairing, n: int = 5, restricted: bool = False) -> tu
 
 def shown(trace: Trace) -> bool:
     """Whether the terms allow the text of a trace to stand in a report."""
-    return trace.terms.training
+    return trace.terms.training and trace.terms.sharing is not False
 
 
 def _of_task(task: str, mine: Sequence[Trace], theirs: Sequence[Trace]) -> Example:

@@ -163,4 +163,5 @@ def _settings(settings: Mapping[str, Any]) -> str:
 
 def describe_terms(terms: Terms) -> str:
     """Licence, and whether models may be trained on it."""
-    return f"{terms.licence}; {'training allowed' if terms.training else 'not for training'}"
+    shared = "; not to be passed on" if terms.sharing is False else ""
+    return f"{terms.licence}; {'training allowed' if terms.training else 'not for training'}{shared}"

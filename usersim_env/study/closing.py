@@ -15,7 +15,7 @@ from usersim_env.study.effort_checks import effort_flags
 from usersim_env.study.records import Sitting, State
 from usersim_env.study.session import Ending, Phase
 from usersim_env.study.settings import StudySettings
-from usersim_env.trace import Seat, Trace
+from usersim_env.trace import Seat, Terms, Trace
 
 
 def closed(record: Sitting, conversation: Conversation, task: Task, state: State | None) -> Sitting:
@@ -30,7 +30,8 @@ def closed(record: Sitting, conversation: Conversation, task: Task, state: State
     outcome = conversation.outcome
     failure, survey = outcome.failure, outcome.feedback.survey
     if state is None:
-        state = "done" if failure is None else "abandoned" if failure.side == "user" else "failed"
+        finished: State = "done" if survey is not None else "no_survey"
+        state = finished if failure is None else "abandoned" if failure.side == "user" else "failed"
     now = time.time()
     flags = effort_flags(conversation.messages, task.instruction, survey, now - record.started)
     return dataclasses.replace(
@@ -45,7 +46,7 @@ def closed(record: Sitting, conversation: Conversation, task: Task, state: State
 
 
 def trace_of(
-    record: Sitting, conversation: Conversation, agent: Seat, seconds: Sequence[float], settings: StudySettings
+    record: Sitting, conversation: Conversation, agent: Seat, seconds: Sequence[float], title: str, terms: Terms
 ) -> Trace:
     """The trace of a sitting.
 
@@ -54,17 +55,20 @@ def trace_of(
         conversation: the episode.
         agent: who served, with the notes of this episode.
         seconds: that the person took for each turn.
-        settings: of the study.
+        title: of the study.
+        terms: that the person agreed to.
     """
     # A place that is handed out again has its number for whoever takes it.
     notes: dict[str, Any] = {"batch": record.batch} if record.state == "done" else {}
     notes |= {
         "participant": record.person,
-        "study": settings.title,
+        "study": title,
         "flags": list(record.flags),
         "seconds_per_turn": [round(one, 1) for one in seconds],
     }
-    return make_trace(conversation, agent, Seat("human", "browser", {}, notes=notes), record.started, settings.terms)
+    if record.state == "no_survey":
+        notes["survey"] = "left"
+    return make_trace(conversation, agent, Seat("human", "browser", {}, notes=notes), record.started, terms)
 
 
 def ended(
@@ -74,6 +78,9 @@ def ended(
     if record.state == "done":
         text = "Thank you! Your answers have been saved."
         return "done", messages, 0, Ending(text, record.code, settings.redirect)
+    if record.state == "no_survey":  # the conversation is whole, and so is the person's work on it
+        text = "The questions at the end were not answered. Your conversation has been kept without them."
+        return "closed", messages, 0, Ending(text, record.code, settings.redirect)
     if record.state == "failed":  # not the person's fault: they get their code
         text = (
             "A technical problem on our side has ended this conversation. We are sorry. Your time counts all the same."

@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS sittings (
     state TEXT NOT NULL, last_move TEXT, flags TEXT NOT NULL DEFAULT '[]', reward REAL, overall TEXT, failure TEXT,
     turns INTEGER NOT NULL DEFAULT 0
 );
+CREATE TABLE IF NOT EXISTS consents (version TEXT PRIMARY KEY, consent TEXT NOT NULL);
 -- A place is held by one person at a time, whatever the server believes.
 CREATE UNIQUE INDEX IF NOT EXISTS places ON sittings (task, batch) WHERE state IN ('open', 'done');
 CREATE TABLE IF NOT EXISTS events (
@@ -41,7 +42,10 @@ CREATE TABLE IF NOT EXISTS traces (
 );
 """
 
-_ADDED: tuple[tuple[str, str, str], ...] = ()
+_ADDED: tuple[tuple[str, str, str], ...] = (
+    ("sittings", "consent", "TEXT NOT NULL DEFAULT ''"),
+    ("sittings", "agreed", "REAL"),
+)
 """Table, column and definition of what was added since version 0.1; files of before get it when they are opened."""
 
 

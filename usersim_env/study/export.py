@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -9,15 +10,19 @@ from pathlib import Path
 
 from usersim_env.errors import UsageError
 from usersim_env.study import database
+from usersim_env.study.consent import Consents, stamped
 
 
 def study_lines(connection: sqlite3.Connection) -> Iterator[str]:
-    """Every trace as its line, in the order in which people began."""
+    """Every trace as its line, in the order in which people began, with the terms that its person agreed to."""
+    consents = Consents(connection)
     rows = connection.execute(
-        "SELECT trace FROM traces JOIN sittings ON sittings.id = traces.sitting ORDER BY sittings.number"
-    )
-    for (line,) in rows:
-        yield line
+        "SELECT trace, sittings.consent, agreed FROM traces JOIN sittings ON sittings.id = traces.sitting "
+        "ORDER BY sittings.number"
+    ).fetchall()
+    for line, version, agreed in rows:
+        trace = stamped(json.loads(line), consents.version(version), agreed)
+        yield json.dumps(trace, separators=(",", ":")) + "\n"
 
 
 def export_study(folder: Path, out: str | os.PathLike[str]) -> int:

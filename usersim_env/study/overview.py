@@ -34,6 +34,7 @@ def overview(study: Study) -> dict[str, Any]:
         "failures": dict(Counter(s.failure for s in sittings if s.failure is not None)),
         "batches": _batches(sittings, settings.per_task, len(study.tasks)),
         "tasks": _tasks(sittings, study.tasks, settings.per_task),
+        "consents": study.agreements(),
         "sessions": [_row(study, sitting) for sitting in reversed(sittings)],
     }
 
@@ -81,6 +82,9 @@ def _row(study: Study, sitting: Sitting) -> dict[str, Any]:
         "failure": sitting.failure,
         "reward": sitting.reward,
         "overall": sitting.overall,
+        "consent": sitting.consent,
+        "agreed": _iso(sitting.agreed),
+        "agreed_to": study.consents.of(sitting).line(),
     }
 
 

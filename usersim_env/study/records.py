@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-State: TypeAlias = Literal["open", "done", "abandoned", "failed", "withdrawn"]
-"""``failed``: a technical fault of the agent's side; ``withdrawn``: the person left the study by the button."""
+State: TypeAlias = Literal["open", "done", "no_survey", "abandoned", "failed", "withdrawn"]
+"""``no_survey``: the conversation came to its end, and the person left before the questions; ``failed``: a technical
+fault of the agent's side; ``withdrawn``: the person left the study by the button."""
 
 HOLDING: tuple[State, ...] = ("open", "done")
 """States that hold a place; in all others the task is handed out again."""
@@ -19,8 +20,8 @@ class Person:
     Attributes:
         pseudonym: salted hash of the platform's id, or random.
         ids: what the platform put into the address, for payment; never exported.
-        consented: when, in seconds since the epoch.
-        consent: version of the text.
+        consented: when they first agreed, in seconds since the epoch.
+        consent: version of what they first agreed to; what counts is each sitting's.
     """
 
     pseudonym: str
@@ -46,6 +47,8 @@ class Sitting:
         last_move: id of the person's last move that was stored.
         flags: what the effort checks say.
         reward, overall, failure: outcome, for the admin page.
+        consent: version of what the person agreed to for this sitting.
+        agreed: when, in seconds since the epoch; ``None`` in files of before that kept no time.
     """
 
     id: str
@@ -64,6 +67,8 @@ class Sitting:
     overall: str | None = None
     failure: str | None = None
     turns: int = 0
+    consent: str = ""
+    agreed: float | None = None
 
 
 def forgotten(sitting: Sitting) -> Sitting:

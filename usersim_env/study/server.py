@@ -20,7 +20,7 @@ from usersim_env.study.agents import agent_side
 from usersim_env.study.limits import MAX_BODY, PATIENCE, Buckets
 from usersim_env.study.local import uvicorn_config
 from usersim_env.study.settings import ServerSettings, StudySettings
-from usersim_env.study.study import CannotJoin, Study
+from usersim_env.study.study import CannotJoin, ConsentChanged, Study
 from usersim_env.study.transport import listen
 from usersim_env.study.web import app_of, peer, person_routes, same_origin, static
 
@@ -51,6 +51,8 @@ async def _serve(study: Study, server: ServerSettings, say: Callable[[str], obje
     running = uvicorn.Server(uvicorn_config(study_app(study, token, origin, server.joins_per_minute), graceful=2))
     study.resume()
     watching = asyncio.create_task(study.watch())
+    for line in study.agreements():
+        say(line)
     say(f"Study: {origin}/")
     say(f"Admin: {origin}/admin#token={token}")
     # Before uvicorn's own, which puts these back and raises the signal again when it is done.
@@ -93,7 +95,8 @@ def _welcome_routes(study: Study, origin: str, rate: Buckets) -> list[BaseRoute]
         return static("index.html")
 
     async def welcome(request: Request) -> Response:
-        texts = {"title": settings.title, "consent": study.consent, "rules": study.rules}
+        texts = {"title": settings.title, "consent": study.present.text, "rules": study.rules}
+        texts["version"] = study.present.version
         problem = study.problem(dict(request.query_params))
         return JSONResponse(texts | {"minutes": settings.minutes, "problem": problem})
 
@@ -115,7 +118,9 @@ def _welcome_routes(study: Study, origin: str, rate: Buckets) -> list[BaseRoute]
         if given.get("consent") is not True:
             return JSONResponse({"error": "Please agree first, or close this page."}, 400)
         try:
-            return JSONResponse({"address": f"/s/{await study.join(given['query'])}"})
+            return JSONResponse({"address": f"/s/{await study.join(given['query'], str(given.get('version')))}"})
+        except ConsentChanged as error:
+            return JSONResponse({"error": str(error), "changed": True}, 409)
         except CannotJoin as error:
             return JSONResponse({"error": str(error)}, 409)
 

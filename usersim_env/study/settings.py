@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from usersim_env.domains import Task, get_domain
 from usersim_env.errors import UsageError, unknown
 from usersim_env.study.limits import MAX_CHARS
-from usersim_env.trace import Terms
 
 SOURCES = ("link", "prolific")
 """Where participants come from: anybody with the link, or Prolific with its three ids in the address."""
@@ -34,6 +33,7 @@ class StudySettings:
         consent, rules: Markdown files of your own instead of ours.
         licence: terms of the traces, in words.
         training: whether people agree that models are trained on their words; the consent says which.
+        sharing: whether people agree that their conversation is passed on to others; the consent says which.
         withdrawal: what leaving the study does to the data.
         code: completion code that everybody gets; each person gets one of their own where it is ``None``.
         redirect: address that the last page links to.
@@ -58,6 +58,7 @@ class StudySettings:
     rules: str | os.PathLike[str] | None = None
     licence: str = "not stated"
     training: bool = False
+    sharing: bool = False
     withdrawal: Literal["delete", "keep"] = "delete"
     code: str | None = None
     redirect: str | None = None
@@ -89,11 +90,6 @@ class StudySettings:
     def folder(self) -> Path:
         """The study's folder."""
         return Path(self.out)
-
-    @property
-    def terms(self) -> Terms:
-        """Of the traces."""
-        return Terms(self.licence, self.training)
 
     def chosen(self) -> tuple[Task, ...]:
         """The tasks; raises `UnknownName` for a split or task that there is not."""

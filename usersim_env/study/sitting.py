@@ -23,6 +23,7 @@ from usersim_env.rules import Rules
 from usersim_env.study.acting import next_call, notes_of
 from usersim_env.study.agents import AgentSide, Situation
 from usersim_env.study.closing import closed, ended, trace_of, waits
+from usersim_env.study.consent import Consents
 from usersim_env.study.database import Deleted
 from usersim_env.study.records import Sitting, State, forgotten
 from usersim_env.study.session import HINT, Brief, Ending, PersonSession, Phase
@@ -45,6 +46,7 @@ class Desk(NamedTuple):
         agent: who serves.
         rules: for participants, as HTML.
         ended: is told of a sitting that is over or was deleted.
+        consents: what each person agreed to.
     """
 
     settings: StudySettings
@@ -52,6 +54,7 @@ class Desk(NamedTuple):
     agent: AgentSide
     rules: str
     ended: Callable[[LiveSitting], None]
+    consents: Consents
 
 
 class LiveSitting:
@@ -74,8 +77,9 @@ class LiveSitting:
         self._waits = waits(record.started, stored)
         self._conversation = self._restored([event for _, event in stored])
         self._saved = len(stored)
-        s = desk.settings
-        brief = Brief(task.instruction, s.title, desk.rules, HINT, s.max_chars, s.withdrawal, s.activity)
+        self._consent = desk.consents.of(record)
+        s, left = desk.settings, self._consent.withdrawal
+        brief = Brief(task.instruction, s.title, desk.rules, HINT, s.max_chars, left, s.activity)
         self.session = PersonSession(brief, self._take)
         self.session.last = record.last_move
         self._show()
@@ -131,9 +135,10 @@ class LiveSitting:
 
     async def _withdraw(self, move: Move) -> None:
         # The agent goes on until this is stored: otherwise nobody would act if it cannot be.
-        if self._desk.settings.withdrawal == "keep":
+        if self._consent.withdrawal == "keep":
+            at_survey = isinstance(self._conversation.turn, SurveyTurn)
             self._conversation.fail(Failure("user", "abandoned", "The person left the study."))
-            await self._store(move.id, state="withdrawn")
+            await self._store(move.id, state="no_survey" if at_survey else "withdrawn")
             self.leave()
             return
         try:
@@ -206,7 +211,7 @@ class LiveSitting:
             record = closed(record, conversation, self.task, state)
             notes = notes_of(self._desk.agent, record.id)
             serving = dataclasses.replace(self._desk.agent.seat, notes=notes)
-            trace = trace_of(record, conversation, serving, self._waits, self._desk.settings)
+            trace = trace_of(record, conversation, serving, self._waits, self._desk.settings.title, self._consent.terms)
         events = conversation.events[self._saved :]
         line = None if trace is None else trace.to_line().decode()
         await self._desk.store.append(record, self._saved, events, line)

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from usersim_env.errors import UsageError
 from usersim_env.study import database
+from usersim_env.study.consent import Consent, put_consent
 from usersim_env.study.records import Person, Sitting
 from usersim_env.study.settings import StudySettings
 
@@ -77,10 +78,11 @@ class Store:
                 "Serve it as before, or take a new folder."
             )
 
-    async def begin(self, person: Person, sitting: Sitting) -> None:
-        """A person who has agreed, and their place."""
+    async def begin(self, person: Person, sitting: Sitting, consent: Consent) -> None:
+        """A person who has agreed, what they agreed to, and their place."""
 
         def job(connection: sqlite3.Connection) -> None:
+            put_consent(connection, consent)
             database.put_person(connection, person)
             database.put_sitting(connection, sitting)
 

@@ -12,6 +12,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from usersim_env.domains import get_task
@@ -21,13 +22,14 @@ from usersim_env.study.addresses import NotFound
 from usersim_env.study.agents import AgentSide
 from usersim_env.study.assignment import next_place
 from usersim_env.study.closing import ended
+from usersim_env.study.consent import Consents, adopt, consent_of, counted
 from usersim_env.study.records import Person, Sitting, forgotten
 from usersim_env.study.session import Brief, PersonSession
 from usersim_env.study.settings import StudySettings
 from usersim_env.study.sitting import Desk, LiveSitting
 from usersim_env.study.store import Store
 from usersim_env.study.wire import Move, Refused
-from usersim_env.study.words import consent_html, consent_version, rules_html
+from usersim_env.study.words import rules_html
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,10 @@ _NOT_SAVED = "This could not be saved. Please try again in a minute."
 
 class CannotJoin(UsersimError):
     """Somebody cannot take part; the message is for them."""
+
+
+class ConsentChanged(CannotJoin):
+    """Somebody agreed to a text that is not the present one."""
 
 
 class Study:
@@ -56,12 +62,15 @@ class Study:
     def __init__(self, settings: StudySettings, agent: AgentSide) -> None:
         self.settings, self.agent = settings, agent
         self.tasks = [task.id for task in settings.chosen()]
-        self.consent, self.rules = consent_html(settings), rules_html(settings)
-        self._consent_version = consent_version(settings)
+        self.rules = rules_html(settings)
+        self.present = consent_of(settings)
+        """What newcomers agree to."""
         seat = dataclasses.asdict(agent.seat)
         kept = {"domain": settings.domain, "tasks": self.tasks, "agent": seat, "max_steps": settings.max_steps}
         self.store = Store(settings, kept)
-        self._desk = Desk(settings, self.store, agent, self.rules, self._ended)
+        adopt(self.store.connection, settings)
+        self.consents = Consents(self.store.connection)
+        self._desk = Desk(settings, self.store, agent, self.rules, self._ended, self.consents)
         self.records: dict[str, Sitting] = {s.id: s for s in database.read_sittings(self.store.connection)}
         self.live: dict[str, LiveSitting] = {}
         self._closed: dict[str, PersonSession] = {}
@@ -91,13 +100,20 @@ class Study:
             return str(error)
         return None
 
-    async def join(self, query: Mapping[str, Any]) -> str:
+    async def join(self, query: Mapping[str, Any], agreed_to: str) -> str:
         """The token of a sitting for somebody who has agreed; the same again for the same visit.
 
+        Args:
+            query: of the link that the person followed.
+            agreed_to: version of the consent that their page shows.
+
         Raises:
+            ConsentChanged: it shows an older one.
             CannotJoin: says why.
         """
         found = self._place(query)
+        if agreed_to != self.present.version and not isinstance(found, Sitting):
+            raise ConsentChanged("The text has changed since you opened this page. Please read it again.")
         if isinstance(found, Sitting):
             if (begun := self._begun.get(found.id)) is not None:
                 await asyncio.shield(begun)
@@ -109,7 +125,7 @@ class Study:
         begun = self._begun[record.id] = asyncio.get_running_loop().create_future()
         self.records[record.id] = record
         try:
-            await self.store.begin(person, record)
+            await self.store.begin(person, record, self.present)
         except (sqlite3.Error, OSError) as error:
             del self.records[record.id]
             log.error("a person could not join: %s", error)
@@ -117,6 +133,7 @@ class Study:
         finally:
             begun.set_result(None)
             del self._begun[record.id]
+        self.consents.add(self.present)
         self.live[record.id] = LiveSitting(record, get_task(record.task), self._desk)
         return self.token(record.id)
 
@@ -133,10 +150,12 @@ class Study:
         if place is None:
             raise CannotJoin("This study has all the participants that it needs. Thank you for your interest!")
         now = time.time()
-        person = Person(pseudonym, ids, now, self._consent_version)
+        version = self.present.version
+        person = Person(pseudonym, ids, now, version)
         code = self.settings.code or secrets.token_hex(4).upper()
         number = 1 + max((s.number for s in self.records.values()), default=0)
-        return person, Sitting(secrets.token_hex(8), pseudonym, *place, number, visit, code, now)
+        record = Sitting(secrets.token_hex(8), pseudonym, *place, number, visit, code, now)
+        return person, replace(record, consent=version, agreed=now)
 
     def _ids(self, query: Mapping[str, Any]) -> dict[str, str]:
         if self.settings.participants_from != "prolific":
@@ -214,6 +233,10 @@ class Study:
         if self.live.pop(record.id, None) is not None:
             self._closed[record.id] = live.session  # the page that is open goes on showing it
         self.agent.release(record.id)
+
+    def agreements(self) -> list[str]:
+        """How many people agreed to which version of the consent, one line each."""
+        return counted(self.sittings(), self.consents, self.present)
 
     def sittings(self) -> Iterator[Sitting]:
         """All of them as they are now."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -26,24 +25,27 @@ def rules_html(settings: StudySettings) -> str:
     return _html(settings.rules, "rules.md")
 
 
-def consent_version(settings: StudySettings) -> str:
-    """Twelve hex digits that differ when anything differs that people agree to."""
-    return hashlib.sha256(consent_html(settings).encode()).hexdigest()[:12]
+def earlier_consent_html(settings: StudySettings) -> str:
+    """The consent as it was before people were asked about sharing; only a hash of it is in older files."""
+    return _html(settings.consent, "consent.md") + str(_MARKDOWN.render("\n".join(_facts(settings))))
 
 
 def facts(settings: StudySettings) -> str:
     """What follows from the settings, as Markdown, so that no text can promise anything else."""
+    sharing = "may" if settings.sharing else "may not"
+    return "\n".join([*_facts(settings), f"- It {sharing} be passed on to others or published."])
+
+
+def _facts(settings: StudySettings) -> list[str]:
     training = "may" if settings.training else "may not"
     left = {"delete": "what you wrote is deleted", "keep": "what you wrote until then is kept"}[settings.withdrawal]
-    return "\n".join(
-        [
-            "- **The other side is an AI system, not a person.**",
-            f"- What you write is stored by those who run this study, and sent to: **{_plain(settings.provider)}**.",
-            f"- If you leave the study before the end, {left}.",
-            f"- Your conversation is kept under a pseudonym. Terms of use: {_plain(settings.licence)}.",
-            f"- AI models {training} be trained on it.",
-        ]
-    )
+    return [
+        "- **The other side is an AI system, not a person.**",
+        f"- What you write is stored by those who run this study, and sent to: **{_plain(settings.provider)}**.",
+        f"- If you leave the study before the end, {left}.",
+        f"- Your conversation is kept under a pseudonym. Terms of use: {_plain(settings.licence)}.",
+        f"- AI models {training} be trained on it.",
+    ]
 
 
 def _html(path: str | os.PathLike[str] | None, ours: str) -> str:

@@ -9,7 +9,8 @@ import { byId, make } from "./elements.js";
 let sessions = [];
 
 /** @param {any} overview the answer of the server */
-export function showOverview({ study, counts, median_minutes: median, failures, batches, tasks, sessions: rows }) {
+export function showOverview(overview) {
+  const { study, counts, median_minutes: median, failures, batches, tasks, consents, sessions: rows } = overview;
   byId("title").textContent = study.title;
   document.title = `Administration – ${study.title}`;
   byId("study").textContent = `${study.domain}, split ${study.split}; agent ${study.agent}; `
@@ -24,6 +25,7 @@ export function showOverview({ study, counts, median_minutes: median, failures, 
   const kinds = Object.entries(failures);
   byId("failures").replaceChildren(...kinds.map(([kind, count]) => make("li", "", `${kind}: ${count}`)));
   byId("failures-heading").textContent = kinds.length ? "Failures" : "No failures";
+  byId("consents").replaceChildren(...consents.map((/** @type {string} */ line) => make("li", "", line)));
   fill(byId("batches"), batches, ({ batch }) => String(batch), ({ batch, done, open, of }) => [
     { text: String(batch) }, { text: `Batch ${batch}`, bar: { done, of } }, number(done), number(open),
   ]);
@@ -54,6 +56,7 @@ function sessionCells(row) {
     { text: row.connected ? "yes" : "" }, number(row.turns), { text: when(row.started) },
     number(row.minutes === null ? "" : row.minutes.toFixed(1)), { text: row.flags.join(", ") },
     { text: row.failure ?? "" }, number(row.reward ?? "not scored"), { text: row.overall ?? "" },
+    { text: row.consent },
   ];
 }
 

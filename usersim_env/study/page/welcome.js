@@ -10,7 +10,7 @@ const OFFLINE = "The study cannot be reached. Please check your connection and t
 export async function welcome() {
   byId("welcome-retry").hidden = true;
   showProblem("");
-  let words = { title: "Study", consent: "", rules: "", minutes: null, problem: OFFLINE };
+  let words = { title: "Study", consent: "", rules: "", version: "", minutes: null, problem: OFFLINE };
   let reached = false;
   try {
     const answer = await fetch(`/welcome${location.search}`, { cache: "no-store" });
@@ -24,6 +24,7 @@ export async function welcome() {
   for (const heading of byId("welcome").querySelectorAll("h2")) heading.hidden = !reached;
   showProse(byId("welcome-rules"), words.rules ?? "");
   showProse(byId("consent-text"), words.consent ?? "");
+  version = words.version ?? "";
   byId("minutes").hidden = !words.minutes;
   byId("minutes").textContent = `Takes about ${words.minutes} minutes.`;
   byId("join").hidden = !reached || Boolean(words.problem);
@@ -43,6 +44,7 @@ function complain(text) {
   byId("consent").setAttribute("aria-invalid", String(Boolean(text) && !byId("consent").checked));
 }
 
+let version = ""; // of the consent that is shown
 let joining = false; // a second click while the first is on its way
 
 /** @param {Event} event */
@@ -73,10 +75,14 @@ async function askToJoin() {
     const answer = await fetch("/join", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ query: Object.fromEntries(new URLSearchParams(location.search)), consent: true }),
+      body: JSON.stringify({ query: Object.fromEntries(new URLSearchParams(location.search)), consent: true, version }),
     });
     if (answer.status === 429) return { error: "Too many tries in a short time. Please wait a minute." };
-    const { address, error } = await answer.json();
+    const { address, error, changed } = await answer.json();
+    if (changed) {
+      byId("consent").checked = false; // they agreed to other words
+      await welcome();
+    }
     if (answer.ok && typeof address === "string" && address.startsWith("/s/")) return { address, error: "" };
     return { error: error ?? "The study could not be started. Please try again." };
   } catch {
