@@ -21,7 +21,8 @@ import pytest
 from usersim_env import ScriptedUser, TauEnv, Trace, TraceWriter, json_lines, read_traces
 from usersim_env.errors import TraceError, UsageError
 from usersim_env.gap.monitor_file import LOOKS
-from usersim_env.json_lines import JsonLines, LineKind
+from usersim_env.json_lines import JsonLines
+from usersim_env.line_kind import LineKind
 from usersim_env.llm.cassette import ANSWERS
 from usersim_env.rating_file import PROGRESS
 from usersim_env.trace_file import TRACES, iter_traces
@@ -180,8 +181,10 @@ def test_traces_of_an_older_version_are_read_to_the_end(tmp_path: Path) -> None:
     line = torn.to_line()
     begins = TRACES.begins.match(line)
     assert begins is not None
-    for cut in range(begins.end(), len(line) - 1):
+    for cut in range(1, len(line) - 1):
         for end, words in ((b"", "another is glued to it, which is read"), (b"\n", "is left out")):
+            if end and cut < begins.end():
+                continue  # could be anybody's
             path.write_bytes(first.to_line() + line[:cut] + end + last.to_line())
             with pytest.warns(UserWarning, match=f"line 2 was cut in the middle; {words}"):
                 assert read_traces(path) == [first, last]
@@ -293,7 +296,7 @@ def test_where_files_cannot_be_locked_a_warning_says_so(tmp_path: Path, monkeypa
     def refuse(*_: object) -> None:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(json_lines.fcntl, "flock", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     with pytest.warns(UserWarning, match=r"f\.jsonl cannot be locked: Operation not supported\. Let only one process"):
         JsonLines(tmp_path / "f.jsonl", ANSWERS).append(answer(0))
     monkeypatch.setattr(json_lines, "fcntl", None)

@@ -18,17 +18,14 @@ from __future__ import annotations
 
 import errno
 import itertools
-import json
 import os
-import re
 import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from usersim_env.errors import UsageError
+from usersim_env.line_kind import LineKind
 
 try:
     import fcntl
@@ -39,41 +36,6 @@ _HEAD = 512  # bytes; by then a line of ours can be told
 _LONGEST = 1 << 26  # bytes of a first line in another layout that are read to see whose it is
 _BLOCK = 1 << 16
 _BINARY = getattr(os, "O_BINARY", 0)
-
-
-@dataclass(frozen=True)
-class LineKind:
-    """What the lines of a file are, and how they are told from other people's.
-
-    Attributes:
-        name: what errors call such a file, such as ``file of traces``.
-        begins: matches the beginning of a line as this package writes it, far enough to be nobody else's.
-        fields: every line has all fields of at least one of these sets, in whatever layout.
-        error: raised about a file that holds something else.
-        synced: whether each line is forced to the disk, so that it outlives a power failure; some milliseconds a line.
-    """
-
-    name: str
-    begins: re.Pattern[bytes]
-    fields: tuple[frozenset[str], ...]
-    error: type[UsageError] = UsageError
-    synced: bool = False
-
-    def holds(self, line: bytes) -> bool:
-        """Whether a line is whole, and of this kind."""
-        if not any(all(f'"{name}"'.encode() in line for name in names) for names in self.fields):
-            return False  # other people's files may be one line of megabytes
-        content = _parsed(line)
-        return isinstance(content, dict) and any(names <= content.keys() for names in self.fields)
-
-    def torn(self, line: bytes) -> bool:
-        """Whether a line begins like one of this kind and has no end."""
-        return self.begins.match(line) is not None and _parsed(line) is None
-
-    def rest(self, line: bytes) -> bytes | None:
-        """The whole line to which a torn one was glued, as older versions could do on a full disk."""
-        starts = (found.start() for found in self.begins.finditer(line, 1))
-        return next((line[start:] for start in starts if self.holds(line[start:])), None)
 
 
 class JsonLines:
@@ -144,13 +106,16 @@ class JsonLines:
         while True:
             self._refuse_special()
             descriptor = self._open(flags | _BINARY)
+            locked = False
             try:
-                with self._locked(descriptor, shared=flags == os.O_RDONLY):
-                    if self._moved(descriptor):  # while this was waiting for the lock
-                        continue
-                    yield descriptor
-                    return
+                locked = self._lock(descriptor, shared=flags == os.O_RDONLY)
+                if self._moved(descriptor):  # while this was waiting for the lock
+                    continue
+                yield descriptor
+                return
             finally:
+                if locked:  # closing is not enough: a process that was forked meanwhile has the descriptor, too
+                    fcntl.flock(descriptor, fcntl.LOCK_UN)
                 os.close(descriptor)
 
     def _open(self, flags: int) -> int:
@@ -168,22 +133,17 @@ class JsonLines:
         except FileNotFoundError:
             return True
 
-    @contextmanager
-    def _locked(self, descriptor: int, shared: bool) -> Iterator[None]:
+    def _lock(self, descriptor: int, shared: bool) -> bool:
+        """Waits until no other process writes; whether that can be known here."""
         if fcntl is None:
-            yield
-            return
+            return False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         except OSError as error:
             text = f"{self.path} cannot be locked: {error.strerror}. Let only one process at a time write to it."
             warnings.warn(text, stacklevel=6)
-            yield
-            return
-        try:
-            yield
-        finally:  # closing is not enough: a process that was forked meanwhile has the descriptor, too
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            return False
+        return True
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
@@ -271,14 +231,6 @@ class JsonLines:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-
-
-def _parsed(line: bytes) -> object:
-    """The JSON of a line; ``None`` where it is none."""
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _read(descriptor: int, start: int, count: int) -> bytes:

@@ -17,7 +17,8 @@ from typing import Any
 
 from usersim_env.errors import UsageError
 from usersim_env.importers.fields import load_json
-from usersim_env.json_lines import JsonLines, LineKind
+from usersim_env.json_lines import JsonLines
+from usersim_env.line_kind import LineKind
 from usersim_env.survey import FIELDS, Survey
 from usersim_env.trace import JsonDict
 

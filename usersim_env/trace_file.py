@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 from pydantic import TypeAdapter, ValidationError
 
 from usersim_env.errors import TraceError
-from usersim_env.json_lines import JsonLines, LineKind
+from usersim_env.json_lines import JsonLines
+from usersim_env.line_kind import LineKind
 from usersim_env.messages import RESPOND
 from usersim_env.trace import SCHEMA, Trace
 
@@ -137,9 +138,9 @@ def _read_line(line: bytes, where: str) -> Trace | None:
     try:
         return parse(line, where)
     except TraceError:
-        if not TRACES.torn(line):
+        rest = TRACES.rest(line)
+        if rest is None and not TRACES.torn(line):
             raise
-    rest = TRACES.rest(line)
     what = "is left out" if rest is None else "another is glued to it, which is read"
     warnings.warn(f"{where} was cut in the middle; {what}.", stacklevel=3)
     return None if rest is None else parse(rest, where)

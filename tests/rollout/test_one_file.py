@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from usersim_env import ScriptedUser, TraceWriter, claim, read_traces
-from usersim_env.agent import AgentSession
 from usersim_env.baselines.silent import Silent
 from usersim_env.claim import claimed
 from usersim_env.cli import main
@@ -40,7 +39,7 @@ class Twice(Silent):
     out: Path = Path()
     said: list[str] = field(default_factory=list)
 
-    def begin(self, info: Mapping[str, Any], seed: int) -> AgentSession:
+    def begin(self, info: Mapping[str, Any], seed: int) -> Any:
         try:
             rollout(Silent(), "TauMock-v0", settings(self.out))
         except UsageError as error:
@@ -113,7 +112,6 @@ def test_recordings_share_a_file_with_a_rollout(tmp_path: Path) -> None:
 WAITING = """
 import sys, time
 from usersim_env import ScriptedUser
-from usersim_env.agent import AgentSession
 from usersim_env.baselines.silent import Silent
 from usersim_env.rollout import RolloutSettings, rollout
 
@@ -162,7 +160,7 @@ def test_where_nothing_can_be_locked_a_warning_says_so(tmp_path: Path, monkeypat
 
     out = tmp_path / "t.jsonl"
     with monkeypatch.context() as patched:
-        patched.setattr(claim.fcntl, "flock", refuse)
+        patched.setattr("fcntl.flock", refuse)
         text = r"cannot be locked: Operation not supported\. See that no other rollout writes"
         with pytest.warns(UserWarning, match=text), claimed(out, "rollout"):
             pass
