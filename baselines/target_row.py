@@ -25,7 +25,7 @@ from usersim_env.gap.usi.calibration import Difficulty, given_difficulty, pooled
 from usersim_env.gap.usi.files import read_sessions
 from usersim_env.gap.usi.likeness_reward import moments_by_task
 from usersim_env.gap.usi.sessions import task_key
-from usersim_env.gap.usi.target import OVERALL, PARTS, Target, TargetRow, common_terms, write_target
+from usersim_env.gap.usi.target import OVERALL, PARTS, Target, TargetRow, check_target_path, common_terms, write_target
 from usersim_env.rollout import RolloutSettings, rollout
 from usersim_env.trace import Seat, Trace
 from usersim_env.trace_file import latest, read_traces
@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     files = (arguments.tuning, arguments.held_out)
     try:
+        check_target_path(arguments.out)
         if arguments.persona is not None and files == (None, None):
             target = persona_target(arguments.persona, make_agent(arguments.agent))
         elif arguments.persona is None and None not in files:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from usersim_env.claim import claimed
 from usersim_env.cli import main, parser
 from usersim_env.domains import get_task
 from usersim_env.errors import ModelError, TraceError
@@ -236,7 +237,10 @@ def test_a_crash_loses_at_most_one_session(
 
     part.write_bytes(part.read_bytes()[:-20])
     asked = answers()
-    with pytest.warns(UserWarning, match="line 2 is not whole"):
+    with (
+        pytest.warns(UserWarning, match="line 2 is not whole: that session is rated again"),
+        pytest.warns(UserWarning, match=r"the last line was cut in the middle; it was moved to .*\.part\.cut"),
+    ):
         code, out, _ = rated("--yes", "--json")
     assert (json.loads(out)["resumed"], len(asked)) == (1, 2)
     assert list(surveys(tmp_path)) == ["mock_0", "mock_1", "mock_0_ann2"]
@@ -251,9 +255,47 @@ def test_after_a_crash_the_next_line_is_whole(
     rated("--yes")
     part.write_bytes(part.read_bytes() + b'{"key": "mock_1", "ent')
     answers(json.dumps(FORM), KeyboardInterrupt())
-    with pytest.warns(UserWarning, match="line 2 is not whole"):
+    with pytest.warns(UserWarning, match="line 2 is not whole"), pytest.warns(UserWarning, match="moved to"):
         rated("--yes")
-    assert [json.loads(line)["key"] for line in part.read_bytes().splitlines()[::2]] == ["mock_0", "mock_1"]
+    assert [json.loads(line)["key"] for line in part.read_bytes().splitlines()] == ["mock_0", "mock_1"]
+
+
+def test_a_file_of_progress_with_the_torn_line_of_an_older_version_is_read(
+    rated: Callable[..., Any], answers: Callable[..., Asked], tmp_path: Path
+) -> None:
+    part = tmp_path / "s.json.part"
+    answers(json.dumps(FORM), KeyboardInterrupt())
+    rated("--yes")
+    part.write_bytes(part.read_bytes()[:-9] + b"\n" + part.read_bytes().replace(b"mock_0", b"mock_1"))
+    asked = answers()
+    with pytest.warns(UserWarning, match="line 1 is not whole: that session is rated again"):
+        rated("--yes")
+    assert list(surveys(tmp_path)) == ["mock_0", "mock_1", "mock_0_ann2"] and len(asked) == 3
+
+
+def test_two_commands_do_not_pay_for_the_same_sessions(
+    rated: Callable[..., Any], answers: Callable[..., Asked], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = answers()
+    with claimed(tmp_path / "s.json", "rate command"):
+        code, out, err = rated("--yes")
+    assert (code, out, asked) == (2, "", [])
+    assert f"Another rate command is writing to {tmp_path}/s.json in this process" in err
+    assert rated("--yes")[0] == 0 and len(asked) == 3
+
+
+@pytest.mark.parametrize("name", ["s.json.part", "s.json.new"])
+def test_the_files_beside_it_are_left_alone_where_they_are_somebody_elses(
+    name: str, rated: Callable[..., Any], answers: Callable[..., Asked], tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text("Chapter one, without an end", encoding="utf-8")
+    asked = answers()
+    code, _, err = rated("--yes")
+    assert (tmp_path / name).read_text(encoding="utf-8") == "Chapter one, without an end"
+    if name == "s.json.part":
+        assert code == 2 and "s.json.part is no file of ratings in progress" in err and asked == []
+    else:
+        assert code == 0 and len(surveys(tmp_path)) == 3
 
 
 def test_a_session_whose_text_has_changed_is_rated_again(

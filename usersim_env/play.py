@@ -35,7 +35,11 @@ def play_terminal(
         seed: for the choice of the task and for the agent.
         out: a file that the trace is appended to.
         user: another user side, for tests.
+
+    Raises:
+        TraceError: ``out`` holds something else; nobody has played yet.
     """
+    writer = TraceWriter(out) if out is not None else None
     keywords: dict[str, Any] = {"user": user if user is not None else TerminalUser()}
     made = gym.make(env_id(domain, "human"), **keywords)
     try:
@@ -49,9 +53,8 @@ def play_terminal(
         trace = play(agent, env, task_id, seed)
     finally:
         made.close()
-    if out is not None:
-        with TraceWriter(out) as writer:
-            writer.write(trace)
+    if writer is not None:
+        writer.write(trace)
     return trace
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,10 +17,18 @@ from typing import Any
 
 from usersim_env.errors import UsageError
 from usersim_env.importers.fields import load_json
+from usersim_env.json_lines import JsonLines
+from usersim_env.line_kind import LineKind
 from usersim_env.survey import FIELDS, Survey
 from usersim_env.trace import JsonDict
-from usersim_env.trace_file import locked
 
+PROGRESS = LineKind(
+    "file of ratings in progress",
+    re.compile(rb'\{"key": "(?:[^"\\]|\\.)*", (?:"entry": \{"survey": |"failure": \{"kind": )'),
+    (frozenset({"key", "entry"}), frozenset({"key", "failure"})),
+    synced=True,  # every line was paid for
+)
+"""Lines of ``<file>.part``."""
 NEW = "Name another --out, or remove it to begin anew."
 
 
@@ -37,7 +47,9 @@ class RatingFile:
         self.out = Path(out)
         self.part = self.out.with_name(self.out.name + ".part")
         self._model = model
+        self._lines = JsonLines(self.part, PROGRESS)
         self._entries: dict[str, JsonDict] = {}
+        self._lines.check()
         if self.out.exists():
             self._read_out()
         if self.part.exists():
@@ -61,20 +73,22 @@ class RatingFile:
         if not self.part.exists():
             return
         found = {key: self._entries[key] for key in order if key in self._entries} | self._entries
-        new = self.out.with_name(self.out.name + ".new")
-        new.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        os.replace(new, self.out)
+        target = Path(os.path.realpath(self.out))  # where it is a link, the file that it leads to
+        handle, new = tempfile.mkstemp(prefix=f"{target.name}.", suffix=".new", dir=target.parent)
+        try:
+            with open(handle, "w", encoding="utf-8") as file:
+                file.write(json.dumps(found, indent=1) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(new, self.part.stat().st_mode)
+            os.replace(new, target)
+        except BaseException:
+            os.unlink(new)
+            raise
         self.part.unlink()
 
     def _append(self, line: JsonDict) -> None:
-        content = json.dumps(line).encode() + b"\n"
-        self.part.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.part, "ab+", buffering=0) as file, locked(file):
-            if file.seek(0, os.SEEK_END):
-                file.seek(-1, os.SEEK_END)
-                content = content if file.read(1) == b"\n" else b"\n" + content  # after a crash
-            if file.write(content) != len(content):
-                raise OSError(f"{self.part}: the rating was not written whole. Is the disk full?")
+        self._lines.append(json.dumps(line).encode() + b"\n")
         self._take(line, str(self.part))
 
     def _take(self, line: JsonDict, where: str) -> None:
@@ -84,6 +98,8 @@ class RatingFile:
             self._entries[key] = self._checked(key, line["entry"], where)
 
     def _read_out(self) -> None:
+        if not self.out.is_file():
+            raise UsageError(f"{self.out} is a folder, a pipe or a device; expected a file of ratings. {NEW}")
         try:
             content = load_json(self.out.read_bytes())
         except ValueError as error:

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
 from usersim_env.errors import TraceError
+from usersim_env.json_lines import JsonLines
+from usersim_env.line_kind import LineKind
 from usersim_env.messages import RESPOND
 from usersim_env.trace import SCHEMA, Trace
-
-try:
-    import fcntl
-except ImportError:  # Windows: one process at a time
-    fcntl = None  # type: ignore[assignment]
 
 EVENT_FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "act": {"name": str, "arguments": dict},
@@ -33,6 +30,14 @@ EVENT_FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
 """What each event of a line holds at least."""
 
 
+TRACES = LineKind(
+    "file of traces",
+    re.compile(rb'\{"id":"[0-9a-f]{16}","task_id":"'),
+    (frozenset({"id", "task_id", "task_hash", "events"}),),
+    TraceError,
+)
+"""Lines of `Trace.to_line`."""
+
 _BEGINS = b'{"'
 
 
@@ -42,7 +47,7 @@ def _adapter() -> TypeAdapter[Trace]:
 
 
 class TraceWriter:
-    """Appends traces to a file; safe to share between processes, and after a crash.
+    """Appends traces to a file; safe to share between processes and threads, and after a crash: see `json_lines`.
 
     A last line that was cut in the middle is moved to ``<file>.cut`` with a warning, so that nothing is lost and
     every line of the file is whole.
@@ -54,74 +59,31 @@ class TraceWriter:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        _refuse_others(self.path)
-        _repair(self.path)
-        self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
+        self._lines = JsonLines(path, TRACES)
+        self._lines.repair()
+        self._closed = False
 
     def write(self, trace: Trace) -> None:
-        """One line, handed to the system in one write before this returns: a killed process loses nothing.
+        """One line, in the file when this returns: a killed process loses nothing, a power failure the last seconds.
 
         Raises:
-            OSError: the line is not on disk whole.
+            ValueError: the writer is closed.
+            TraceError: the file has been replaced by one that holds something else.
+            OSError: the line was not written, for instance because the disk is full. It may be tried again.
         """
-        line = trace.to_line()
-        with locked(self._file):
-            written = self._file.write(line)
-        if written != len(line):
-            raise OSError(f"{self.path}: only {written} of {len(line)} bytes were written. Is the disk full?")
+        if self._closed:
+            raise ValueError(f"write to a closed file: {self.path}")
+        self._lines.append(trace.to_line())
 
     def close(self) -> None:
-        """Closes the file; writing again is an error."""
-        self._file.close()
+        """Ends the writing; writing again is an error."""
+        self._closed = True
 
     def __enter__(self) -> TraceWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
-
-
-def _refuse_others(path: Path) -> None:
-    """A file that does not begin like a line of traces is somebody's; a cut line still begins like one."""
-    if path.is_file():
-        with open(path, "rb") as file:
-            start = file.read(len(_BEGINS)).lstrip()
-        if not (start.startswith(_BEGINS) or _BEGINS.startswith(start)):
-            raise TraceError(f"{path} is no file of traces: it begins with {start!r}. Name another file to append to.")
-
-
-def _repair(path: Path) -> None:
-    if not path.exists() or path.stat().st_size == 0:
-        return
-    with open(path, "rb+") as file, locked(file):
-        file.seek(-1, os.SEEK_END)
-        if file.read(1) == b"\n":
-            return
-        content = path.read_bytes()
-        keep = content.rfind(b"\n") + 1
-        if _whole(content[keep:]):
-            file.seek(0, os.SEEK_END)
-            file.write(b"\n")
-            return
-        rest = path.with_name(path.name + ".cut")
-        with open(rest, "ab") as cut:
-            cut.write(content[keep:] + b"\n")
-        file.truncate(keep)
-    warnings.warn(f"{path}: the last line was cut in the middle; it was moved to {rest}.", stacklevel=3)
-
-
-@contextmanager
-def locked(file: IO[bytes]) -> Iterator[None]:
-    """One process at a time in this file, or a line that another is writing would be taken for one that was cut."""
-    if fcntl is None:
-        yield
-        return
-    fcntl.flock(file, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _whole(line: bytes) -> bool:
@@ -146,7 +108,8 @@ def holds_traces(path: str | os.PathLike[str]) -> bool:
 
 
 def iter_traces(path: str | os.PathLike[str]) -> Iterator[Trace]:
-    """Traces of a file, one at a time. A cut last line is left out with a warning.
+    """Traces of a file, one at a time. What was cut is left out with a warning, and so is its line's beginning where an
+    older version has glued the next line to it.
 
     Raises:
         TraceError: the file is not there, or a line is not a trace: which line, which field, what came.
@@ -154,6 +117,8 @@ def iter_traces(path: str | os.PathLike[str]) -> Iterator[Trace]:
     if not Path(path).is_file():
         if Path(path).is_dir():
             raise TraceError(f"{path} is a folder; expected a file of traces, such as {path}/traces.jsonl.")
+        if Path(path).exists():
+            raise TraceError(f"{path} is a pipe, a device or a socket; expected a file of traces.")
         raise TraceError(f"No file of traces at {path}. Make one with: usersim-env rollout … --out {path}")
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
@@ -163,7 +128,22 @@ def iter_traces(path: str | os.PathLike[str]) -> Iterator[Trace]:
                 warnings.warn(f"{path}: line {number} was cut in the middle and is left out.", stacklevel=2)
                 return
             if line.strip():
-                yield parse(line, f"{path}, line {number}")
+                trace = _read_line(line, f"{path}, line {number}")
+                if trace is not None:
+                    yield trace
+
+
+def _read_line(line: bytes, where: str) -> Trace | None:
+    """The trace of a line; of one that was cut in the middle, the whole one that was glued to it, or ``None``."""
+    try:
+        return parse(line, where)
+    except TraceError:
+        rest = TRACES.rest(line)
+        if rest is None and not TRACES.torn(line):
+            raise
+    what = "is left out" if rest is None else "another is glued to it, which is read"
+    warnings.warn(f"{where} was cut in the middle; {what}.", stacklevel=3)
+    return None if rest is None else parse(rest, where)
 
 
 def read_traces(path: str | os.PathLike[str]) -> list[Trace]:

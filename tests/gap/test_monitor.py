@@ -345,7 +345,7 @@ def test_a_cut_line_is_looked_at_again(tmp_path: Path) -> None:
     file = tmp_path / "gap.jsonl"
     whole = played(file=file)
     file.write_bytes(file.read_bytes()[:-40])
-    with pytest.warns(UserWarning, match="the last line was cut in the middle and is dropped"):
+    with pytest.warns(UserWarning, match="the last line was cut in the middle; it was moved to"):
         again = monitor(file=file)
     assert again.looks == whole.looks[:2]
     again.look(20, Overfitted(0, faults=(RETAIL[3],)))
@@ -354,10 +354,41 @@ def test_a_cut_line_is_looked_at_again(tmp_path: Path) -> None:
 
 def test_a_file_cut_in_its_first_line_is_begun_again(tmp_path: Path) -> None:
     file = tmp_path / "gap.jsonl"
-    file.write_text('{"schema": 1, "ta', encoding="utf-8")
+    file.write_text('{"schema": 1, "tasks": ["mo', encoding="utf-8")
     with pytest.warns(UserWarning, match="was cut in the middle"):
         watched = monitor(MOCK, file=file)
     watched.look(0, Silent())
+    assert file.read_text(encoding="utf-8") == watched.to_json()
+
+
+def test_a_file_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "thesis.txt"
+    for text in ("Chapter one", "Chapter one\nIt was a dark and stormy ni", '{"schema": 1, "ta'):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(UsageError, match=r"thesis\.txt is no history of a GapMonitor: it begins with b"):
+            monitor(file=file)
+        assert file.read_text(encoding="utf-8") == text
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_two_monitors_do_not_write_into_one_file(tmp_path: Path) -> None:
+    file = tmp_path / "gap.jsonl"
+    first, second = (monitor(MOCK, file=file) for _ in range(2))
+    first.look(0, Silent())
+    before = file.read_bytes()
+    with pytest.raises(UsageError, match=r"gap\.jsonl has grown since it was last read.*another process"):
+        second.look(0, Silent())
+    assert file.read_bytes() == before
+    first.look(5, Silent())
+    assert file.read_text(encoding="utf-8") == first.to_json()
+
+
+def test_a_file_that_was_removed_meanwhile_is_written_whole(tmp_path: Path) -> None:
+    file = tmp_path / "gap.jsonl"
+    watched = monitor(MOCK, file=file)
+    watched.look(0, Silent())
+    file.unlink()
+    watched.look(1, Silent())
     assert file.read_text(encoding="utf-8") == watched.to_json()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from usersim_env.errors import InstallError
+from usersim_env.errors import InstallError, UsageError
 from usersim_env.feedback import Failure
 from usersim_env.gap import ComparisonWarning, GapResult, GapSettings, compare, plot_style, print_tables, write_report
 from usersim_env.gap.sections import sections
@@ -91,6 +91,31 @@ def test_ids_are_unique_and_references_resolve(page: Path) -> None:
     assert len(ids) == len(set(ids))
     wanted = set(re.findall(r'(?:url\(|href=")#([\w-]+)', page.read_text(encoding="utf-8")))
     assert wanted and wanted <= set(ids)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("name", ["index.html", "report.md", "gap.json", "gap-dark.png"])
+def test_a_file_of_somebody_else_is_not_replaced(name: str, make: Any, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("mine", encoding="utf-8")
+    with pytest.raises(
+        UsageError, match=rf"{name} would be replaced, and there is no report beside it.*another folder"
+    ):
+        write_report(result_of(make), tmp_path)
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [(name, "mine")]
+
+
+def test_a_report_that_was_broken_off_is_written_again(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(draw: object, dark: bool = False) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(plot_style, "png", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_report(result_of(make), tmp_path)
+    monkeypatch.setattr(plot_style, "png", lambda draw, dark=False: b"")
+    for _ in range(2):
+        assert write_report(result_of(make), tmp_path).exists()
 
 
 @pytest.mark.usefixtures("quick")

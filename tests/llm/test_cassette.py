@@ -125,10 +125,21 @@ def test_a_line_that_was_cut_costs_only_itself(fake: Any, recorder: Model, playe
     session.complete(ask("1"))
     session.complete(ask("2"))
     path.write_bytes(path.read_bytes()[:-30])
-    ModelSession(recorder).complete(ask("3"))
     with pytest.warns(UserWarning, match="line 2 is not whole and is left out"):
-        assert ModelSession(player).complete(ask("3")).text == "three"
+        assert ModelSession(player).complete(ask("1")).text == "one"
+    with pytest.warns(UserWarning, match=r"the last line was cut in the middle; it was moved to .*jsonl\.cut"):
+        ModelSession(recorder).complete(ask("3"))
+    assert ModelSession(player).complete(ask("3")).text == "three"
     assert ModelSession(player).complete(ask("1")).text == "one"
+
+
+def test_another_file_is_refused_before_a_model_is_asked(fake: Any, recorder: Model, path: Path) -> None:
+    asked = fake("one")
+    path.parent.mkdir()
+    path.write_text("Chapter one", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"cassette\.jsonl is no cassette: it begins with b'Chapter one'"):
+        ModelSession(recorder)
+    assert asked == [] and path.read_text(encoding="utf-8") == "Chapter one"
 
 
 def test_many_writers_leave_whole_lines(fake: Any, recorder: Model, path: Path) -> None:

@@ -86,10 +86,10 @@ def test_a_thousand_resets_in_mid_episode_leave_nothing(tmp_path: Path) -> None:
     env: Any = tau_v0.env(domain="mock", record=tmp_path / "t.jsonl")
     customer = UserPolicy(AgendaUser(), env)
     some(1)
-    running = held()
-    assert running[0] == before[0] + 1, "the file of traces is open: this test can fail"
+    with (tmp_path / "t.jsonl").open("rb"):
+        assert held() == (before[0] + 1, before[1]), "this test can fail"
     some(1000)
-    assert held() == running
+    assert held() == before, "the file of traces is open while it is written to, and no longer"
     env.close()
     assert held() == before
     assert len((tmp_path / "t.jsonl").read_bytes().splitlines()) == 1001

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import Any
 
+from usersim_env.claim import claimed
 from usersim_env.commands.base import command, json_flag, print_json
 from usersim_env.errors import UsageError
 from usersim_env.estimate import money
 from usersim_env.llm import Model, as_model, require_litellm
-from usersim_env.rate import RateResult, notice, pending, rate, read_recordings
+from usersim_env.rate import RateResult, Recorded, Recordings, notice, pending, rate, read_recordings
 from usersim_env.rating_file import RatingFile
 from usersim_env.users.llm import LLMUser
 
@@ -44,6 +46,12 @@ def run(arguments: argparse.Namespace) -> None:
     if not sessions:
         why = f" The first is {found.left_out[0]}" if found.left_out else ""
         raise UsageError(f"{arguments.human}: no session can be rated, {len(found.left_out)} are left out.{why}")
+    with claimed(arguments.out, "rate command"):
+        _rate(found, sessions, user, arguments)
+
+
+def _rate(found: Recordings, sessions: Sequence[Recorded], user: LLMUser, arguments: argparse.Namespace) -> None:
+    """With the file to itself: two commands would pay for every session twice."""
     file = RatingFile(arguments.out, as_model(user.model).name)
     todo = pending(sessions, user, file)
     for line in found.left_out:

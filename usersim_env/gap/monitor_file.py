@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
-import warnings
+import re
 from pathlib import Path
 
 from usersim_env.errors import UsageError
 from usersim_env.gap.monitor_history import History, Look, line, look_dict
+from usersim_env.json_lines import JsonLines
+from usersim_env.line_kind import LineKind
+
+LOOKS = LineKind(
+    "history of a GapMonitor",
+    re.compile(rb'\{"schema": \d+, "tasks": \['),
+    (frozenset({"schema", "tasks", "settings"}), frozenset({"step", "sim", "reference"})),
+    synced=True,  # a look is minutes of playing
+)
+"""Lines of `History.to_json`."""
 
 
 class HistoryFile:
@@ -19,16 +29,23 @@ class HistoryFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._lines = JsonLines(path, LOOKS)
+        self._size = 0
 
     def resume(self, fresh: History) -> History:
         """What the file holds, or the history given if there is no file yet.
 
-        A last line that was cut in the middle is taken off with a warning.
+        A last line that was cut in the middle is moved to ``<file>.cut`` with a warning.
 
         Raises:
-            UsageError: it is no history, or one of other tasks or settings.
+            UsageError: it is no history, or one of other tasks or settings. It is left as it is.
         """
-        if not self.path.exists() or not (content := self._whole_lines()):
+        self._lines.check()
+        if not self.path.exists():
+            return fresh
+        self._size = self._lines.repair()
+        content = self.path.read_bytes()[: self._size]
+        if not content.strip():
             return fresh
         found = History.from_json(content.decode())
         mine, theirs = (h.head()["settings"] | {"tasks": h.head()["tasks"]} for h in (fresh, found))
@@ -46,19 +63,10 @@ class HistoryFile:
         return resumed
 
     def append(self, history: History, look: Look) -> None:
-        """One look, with the settings before the first; in one write, on disk when this returns."""
-        new = not self.path.exists() or self.path.stat().st_size == 0
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        record = (line(history.head()) if new else "") + line(look_dict(look))
-        with open(self.path, "ab") as file:
-            file.write(record.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        """One look, on disk when this returns; into an empty file everything that the history holds.
 
-    def _whole_lines(self) -> bytes:
-        content = self.path.read_bytes()
-        keep = content.rfind(b"\n") + 1
-        if keep < len(content):
-            os.truncate(self.path, keep)
-            warnings.warn(f"{self.path}: the last line was cut in the middle and is dropped.", stacklevel=4)
-        return content[:keep]
+        Raises:
+            UsageError: another monitor has written to the file since it was read. It is left as it is.
+        """
+        whole = history.to_json().encode()
+        self._size = self._lines.append(line(look_dict(look)).encode(), if_empty=whole, size=self._size)

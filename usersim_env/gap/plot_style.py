@@ -133,12 +133,18 @@ def svg(draw: Draw, name: str) -> str:
     return re.sub(r"(font(?:-family)?:[^;\"]*)'DejaVu Sans'", r"\1system-ui, 'DejaVu Sans', sans-serif", text)
 
 
+def plot_files(name: str) -> tuple[str, str, str]:
+    """Names of the files that `write_plot` writes: light, dark, and SVG."""
+    return f"{name}.png", f"{name}-dark.png", f"{name}.svg"
+
+
 def write_plot(draw: Draw, name: str, folder: Path) -> str:
-    """Writes ``name.png``, ``name-dark.png`` and ``name.svg`` into the folder; returns the SVG for a page."""
+    """Writes the files of `plot_files` into the folder; returns the SVG for a page."""
     element = svg(draw, name)
-    (folder / f"{name}.png").write_bytes(png(draw))
-    (folder / f"{name}-dark.png").write_bytes(png(draw, dark=True))
-    (folder / f"{name}.svg").write_text(_standalone(element), encoding="utf-8")
+    light, dark, vector = (folder / file for file in plot_files(name))
+    light.write_bytes(png(draw))
+    dark.write_bytes(png(draw, dark=True))
+    vector.write_text(_standalone(element), encoding="utf-8")
     return element
 
 

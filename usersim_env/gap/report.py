@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usersim_env.behaviour import DIMENSIONS, RATES
-from usersim_env.errors import InstallError
+from usersim_env.errors import InstallError, UsageError
 from usersim_env.gap.examples import Example, most_different, shown
 from usersim_env.gap.exports import markdown, numbers_csv
-from usersim_env.gap.plot_style import PLOT_INSTALL, Draw, require_matplotlib, write_plot
+from usersim_env.gap.plot_style import PLOT_INSTALL, Draw, plot_files, require_matplotlib, write_plot
 from usersim_env.gap.plots import calibration_plot, gap_plot, success_plot
 from usersim_env.gap.profile_plots import behaviour_plot, survey_plot
 from usersim_env.gap.result import GapResult
@@ -45,7 +46,7 @@ def write_report(
 
     Args:
         result: of `compare`.
-        out_dir: made if it is not there; files of the same names are replaced.
+        out_dir: made if it is not there; an earlier report in it is replaced.
         note: a sentence for the banner on top, for example that the gap is planted.
         excerpts: show conversations on the page whose terms restrict passing them on, under a banner with the terms.
             The other files never hold text of conversations.
@@ -55,21 +56,38 @@ def write_report(
 
     Raises:
         InstallError: matplotlib or jinja2 is not installed.
+        UsageError: the folder holds files of these names that are no report of ours; nothing is written.
     """
     folder = Path(out_dir)
+    plots = _plots(result)
+    _refuse_others(folder, plots)
     environment = _environment()
     require_matplotlib()
     folder.mkdir(parents=True, exist_ok=True)
-    drawings = {name: write_plot(draw, name, folder) for name, draw in _plots(result).items()}
+    numbers = json.dumps(result.as_dict() | {"note": note}, indent=1, allow_nan=False)
+    (folder / NUMBERS).write_text(numbers + "\n", encoding="utf-8")  # first: it tells a report that was broken off
+    drawings = {name: write_plot(draw, name, folder) for name, draw in plots.items()}
     page = folder / PAGE
     examples = most_different(result.pairing, PAIRS, restricted=excerpts)
     text = _render(environment, result, drawings, note, examples)
     page.write_text(text, encoding="utf-8", errors="backslashreplace")
-    numbers = json.dumps(result.as_dict() | {"note": note}, indent=1, allow_nan=False)
-    (folder / NUMBERS).write_text(numbers + "\n", encoding="utf-8")
     (folder / TABLE).write_text(numbers_csv(result), encoding="utf-8", errors="backslashreplace")
     (folder / APPENDIX).write_text(markdown(result, headline(result), note), encoding="utf-8")
     return page
+
+
+def _refuse_others(folder: Path, plots: Iterable[str]) -> None:
+    """A report is known by its numbers; without them, files of its other names are somebody else's."""
+    with suppress(OSError, ValueError, RecursionError):
+        found = json.loads((folder / NUMBERS).read_bytes()) if (folder / NUMBERS).is_file() else None
+        if isinstance(found, dict) and {"estimand", "sides", "gaps"} <= found.keys():
+            return
+    for name in (NUMBERS, PAGE, TABLE, APPENDIX, *(file for plot in plots for file in plot_files(plot))):
+        if os.path.lexists(folder / name):
+            raise UsageError(
+                f"{folder / name} would be replaced, and there is no report beside it that it could be part of. "
+                "It was left as it is. Name another folder."
+            )
 
 
 def _plots(result: GapResult) -> dict[str, Draw]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -18,14 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from usersim_env.errors import ModelError, UsageError, unknown
+from usersim_env.json_lines import JsonLines
+from usersim_env.line_kind import LineKind
 from usersim_env.llm.nearest import describe_nearest
 from usersim_env.llm.request import Completion
-from usersim_env.trace_file import locked
 
 MODES = ("record", "replay", "off")
 FORMAT = 1
 FIELDS = frozenset({"cassette", "key", "occurrence", "request", "answer"})
 """What every line holds."""
+ANSWERS = LineKind("cassette", re.compile(rb'\{"cassette": \d+, "key": "'), (FIELDS,))
+"""Its lines. A power failure can take the last answers with it; the death of a process cannot."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,20 @@ class Cassette:
 
 
 class Tape:
-    """A cassette within one session."""
+    """A cassette within one session.
+
+    Raises:
+        UsageError: answers are to be recorded in a file that is no cassette; nobody was asked yet.
+    """
 
     def __init__(self, cassette: Cassette, api_key: str | None = None) -> None:
         self._path = Path(cassette.path)
         self._mode = cassette.mode
         self._api_key = api_key
         self._seen: Counter[str] = Counter()
+        self._lines = JsonLines(cassette.path, ANSWERS)
+        if self._mode == "record":
+            self._lines.check()
 
     def play(self, body: Mapping[str, Any], episode: int | None = None) -> Completion | None:
         """The recorded answer when replaying; ``None`` when the model is to be asked.
@@ -79,7 +90,12 @@ class Tape:
         return Completion.from_dict(entry["answer"])
 
     def record(self, body: Mapping[str, Any], answer: Completion, episode: int | None = None) -> None:
-        """Appends one answer when recording: one write, whole lines only, whoever else writes."""
+        """Appends one answer when recording.
+
+        Raises:
+            UsageError: the file has been replaced by one that is no cassette.
+            OSError: the answer was not written, for instance because the disk is full.
+        """
         if self._mode != "record":
             return
         key = request_key(body, episode)
@@ -88,20 +104,7 @@ class Tape:
         text = json.dumps(entry | {"answer": answer.to_dict()}, allow_nan=False, default=str)
         if self._api_key:
             text = text.replace(json.dumps(self._api_key)[1:-1], "…")
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self._path, "ab+", buffering=0) as file, locked(file):
-            line = text.encode() + b"\n"
-            if _ends_within_a_line(file):
-                line = b"\n" + line
-            if file.write(line) != len(line):
-                raise OSError(f"{self._path}: the answer was not written whole. Is the disk full?")
-
-
-def _ends_within_a_line(file: Any) -> bool:
-    if file.seek(0, os.SEEK_END) == 0:
-        return False
-    file.seek(-1, os.SEEK_END)
-    return bool(file.read(1) != b"\n")
+        self._lines.append(text.encode() + b"\n")
 
 
 def request_key(body: Mapping[str, Any], episode: int | None = None) -> str:

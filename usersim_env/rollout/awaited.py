@@ -13,7 +13,7 @@ from usersim_env.agent import Agent
 from usersim_env.env import TauEnv
 from usersim_env.errors import UsageError, UsersimError, unknown
 from usersim_env.registration import env_parts
-from usersim_env.rollout.plan import RolloutSettings, opened
+from usersim_env.rollout.plan import RolloutSettings, opened, sole_writer
 from usersim_env.rollout.playing import aplay
 from usersim_env.rollout.progress import ProgressBar
 from usersim_env.rollout.result import RolloutResult
@@ -41,7 +41,7 @@ async def rollout_async(
 
     Raises:
         UnknownName: no such task; checked before the first episode.
-        UsageError: a setting that does not fit.
+        UsageError: a setting that does not fit; another rollout is writing to the file, or it holds something else.
     """
     settings = settings if settings is not None else RolloutSettings()
     with _opened(agent, env_id, settings, concurrency) as run:
@@ -108,6 +108,7 @@ def _opened(agent: Agent, env_id: str | Sequence[str], settings: RolloutSettings
         raise UsageError("record= is of loops of your own; here RolloutSettings(out=…) names the file.")
     ids = [env_id] if isinstance(env_id, str) else list(env_id)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(sole_writer(settings))
         wanted: dict[str, None] = {}
         found: dict[str, Trace] = {}
         others: frozenset[str] = frozenset()

@@ -12,11 +12,13 @@ from typing import Any
 import gymnasium as gym
 
 from usersim_env.agent import Agent, seat_of
+from usersim_env.claim import claimed
 from usersim_env.domains import get_domain
 from usersim_env.env import TauEnv
 from usersim_env.errors import UsageError
+from usersim_env.json_lines import JsonLines
 from usersim_env.trace import Trace
-from usersim_env.trace_file import iter_traces, latest
+from usersim_env.trace_file import TRACES, iter_traces, latest
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,29 @@ class Plan:
 
 
 @contextmanager
+def sole_writer(settings: RolloutSettings) -> Iterator[None]:
+    """Keeps other rollouts from the output file while this one runs; begins before the file is read.
+
+    Raises:
+        UsageError: another rollout is writing to it, or (`TraceError`) it holds something else.
+    """
+    _check(settings)
+    if settings.out is None:
+        yield
+        return
+    JsonLines(settings.out, TRACES).check()
+    with claimed(settings.out, "rollout"):
+        yield
+
+
+@contextmanager
 def opened(agent: Agent, env_id: str, settings: RolloutSettings) -> Iterator[tuple[TauEnv, Plan]]:
     """The env with the agent seated, and what there is to run; nothing runs and no file is made.
 
     Raises:
         UnknownName: no such task.
     """
-    if not isinstance(settings, RolloutSettings):
-        raise UsageError(f"settings is a RolloutSettings(tasks, seeds, out, keywords), got {type(settings).__name__}.")
+    _check(settings)
     made = gym.make(env_id, **settings.keywords)
     try:
         env = made.unwrapped
@@ -88,6 +105,11 @@ def opened(agent: Agent, env_id: str, settings: RolloutSettings) -> Iterator[tup
         yield env, _plan(settings, wanted)
     finally:
         made.close()
+
+
+def _check(settings: object) -> None:
+    if not isinstance(settings, RolloutSettings):
+        raise UsageError(f"settings is a RolloutSettings(tasks, seeds, out, keywords), got {type(settings).__name__}.")
 
 
 def _plan(settings: RolloutSettings, wanted: Mapping[str, tuple[str, int]]) -> Plan:

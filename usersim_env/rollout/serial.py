@@ -9,7 +9,7 @@ from usersim_env.agent import Agent
 from usersim_env.env import TauEnv
 from usersim_env.errors import unknown
 from usersim_env.rollout.on_ray import RaySettings, run_on_ray
-from usersim_env.rollout.plan import Plan, RolloutSettings, opened
+from usersim_env.rollout.plan import Plan, RolloutSettings, opened, sole_writer
 from usersim_env.rollout.playing import play
 from usersim_env.rollout.progress import ProgressBar
 from usersim_env.rollout.result import RolloutResult
@@ -35,13 +35,14 @@ def rollout(
 
     Raises:
         UnknownName: no such task, or backend; checked before the first episode.
+        UsageError: another rollout is writing to the same file, or the file holds something else; so is this.
         InstallError: Ray is missing.
         WorkerLost: workers were lost too often; finished episodes are on disk.
     """
     settings = settings if settings is not None else RolloutSettings()
     if not isinstance(backend, RaySettings) and backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
-    with opened(agent, env_id, settings) as (env, plan):
+    with sole_writer(settings), opened(agent, env_id, settings) as (env, plan):
         found = dict(plan.found)
         bar = ProgressBar(len(plan.wanted), agent.name, plan.found.values(), settings.progress)
         with bar, contextlib.closing(_finished(agent, env_id, settings, backend, (env, plan))) as traces:

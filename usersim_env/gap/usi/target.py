@@ -11,6 +11,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from usersim_env.errors import TermsError, TraceError, UsageError, unknown
 from usersim_env.gap.usi.calibration import CUTS, Difficulty, given_difficulty
 from usersim_env.gap.usi.files import read_object
 from usersim_env.gap.usi.sessions import task_key
-from usersim_env.importers.fields import Fields, unit_number
+from usersim_env.importers.fields import Fields, load_json, unit_number
 from usersim_env.trace import Seat, Terms
 from usersim_env.users.recorded.sources import PURPOSES
 
@@ -143,7 +144,12 @@ def read_target(path: str | os.PathLike[str], purpose: str = "training") -> Targ
 
 
 def write_target(target: Target, path: str | os.PathLike[str]) -> None:
-    """Writes a target as JSON; figures are rounded to six places."""
+    """Writes a target as JSON; figures are rounded to six places. An earlier target of that name is replaced.
+
+    Raises:
+        UsageError: the file holds something else; it is left as it is.
+    """
+    check_target_path(path)
     about = f"Means over conversations. User side: {target.who}."
     difficulty = {task: rate for row in target.rows.values() for task, rate in row.difficulty.items()}
     content = {
@@ -165,6 +171,21 @@ def write_target(target: Target, path: str | os.PathLike[str]) -> None:
     }
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def check_target_path(path: str | os.PathLike[str]) -> None:
+    """Looks whether a target may be written there, before anything is played for it.
+
+    Raises:
+        UsageError: the file holds something else.
+    """
+    if not os.path.lexists(path):
+        return
+    content = None
+    with suppress(OSError, ValueError):
+        content = load_json(Path(path).read_bytes()) if Path(path).is_file() else None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UsageError(f"{path} is no target, and would be replaced. It was left as it is. Name another file.")
 
 
 def common_terms(terms: Sequence[Terms]) -> Terms:
