@@ -26,14 +26,14 @@ def study_lines(connection: sqlite3.Connection, left_out: Callable[[str], object
         "ORDER BY sittings.number"
     )
     for sitting, line in rows:
-        problem = _problem(line, f"The trace of session {sitting}")
+        problem = _problem(line, f"The trace of session {sitting!r:.40}")
         if problem is None:
             yield line
         else:
             left_out(f"{problem}, so it is left out. What was stored of the session is on the admin page.")
     failed = "SELECT id, failure FROM sittings WHERE failure IN (?, ?) AND id NOT IN (SELECT sitting FROM traces)"
     for sitting, failure in connection.execute(failed, (UNREADABLE, BROKEN)):
-        left_out(f"Session {sitting} has no trace ({failure}). What was stored of it is on the admin page.")
+        left_out(f"Session {sitting!r:.40} has no trace ({failure}). What was stored of it is on the admin page.")
 
 
 def _problem(line: object, where: str) -> str | None:

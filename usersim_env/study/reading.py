@@ -65,7 +65,9 @@ def checked_sitting(row: int, fields: Mapping[str, Any]) -> Sitting:
 def _fits(column: TypeAdapter[Any], value: object) -> bool:
     try:
         column.validate_python(value, strict=True)
-    except ValidationError:
+        if isinstance(value, str):
+            value.encode()  # half a character, see `text_of`
+    except (ValidationError, UnicodeEncodeError):
         return False
     return True
 

@@ -120,11 +120,13 @@ class Study:
 
     def _with_code(self, sitting: Sitting) -> Sitting:
         """A person whose code cannot be read gets one all the same, always the same one."""
-        if sitting.problem is None or sitting.code or not sitting.person:
+        if sitting.code or not sitting.person:
             return sitting
         code = self.settings.code or self._hash("code", sitting.id)[:8].upper()
         return dataclasses.replace(
-            sitting, code=code, problem=f"{sitting.problem} The person is shown the code {code}."
+            sitting,
+            code=code,
+            problem=f"{sitting.problem or 'It has no completion code.'} The person is shown the code {code}.",
         )
 
     def close(self) -> None:
