@@ -87,11 +87,15 @@ def test_notes_that_fail_are_noted(notes: Any) -> None:
 def test_a_rollout_with_a_wrong_cost_is_whole_and_can_be_resumed(tmp_path: Path, cost: object, awaited: bool) -> None:
     agent, env = Noting({"cost": cost, "calls": 2}), "TauMock-agenda-v0"
     settings = RolloutSettings(tasks=["mock/test/0", "mock/test/1"], out=tmp_path / "t.jsonl", progress=False)
-    with pytest.warns(UserWarning, match="The agent 'noting' reports a cost"):
+
+    def play() -> None:
         if awaited:
             asyncio.run(rollout_async(agent, env, settings))
         else:
             rollout(agent, env, settings)
+
+    with pytest.warns(UserWarning, match="The agent 'noting' reports a cost"):
+        play()
     traces = read_traces(tmp_path / "t.jsonl")
     assert [t.provenance.cost for t in traces] == [None, None]
     assert [(t.agent.notes["cost"], t.agent.notes["calls"]) for t in traces] == [(None, 2)] * 2

@@ -17,6 +17,7 @@ from usersim_env.errors import UsageError
 from usersim_env.study import closing, database
 from usersim_env.study import sitting as sitting_module
 from usersim_env.study.agents import agent_side
+from usersim_env.study.records import Person
 from usersim_env.study.saving import SLOW, Saving
 from usersim_env.study.settings import StudySettings
 from usersim_env.study.study import CannotJoin, Study
@@ -120,7 +121,7 @@ def test_what_a_single_move_cannot_do_is_not_the_files_fault(tmp_path: Path) -> 
         async with opened(settings(tmp_path), answers, Clock()) as study:
             person = await guest(study)
             with pytest.raises(sqlite3.IntegrityError):
-                await study.store.begin(database.Person("p", {}, 0.0, ""), person.record)
+                await study.store.begin(Person("p", {}, 0.0, ""), person.record)
             assert study.store.saving.trouble is None
 
     asyncio.run(scenario())
@@ -178,7 +179,7 @@ def test_a_study_that_cannot_be_read_at_all_is_one_clear_line(tmp_path: Path, mo
     asyncio.run(scenario())
 
 
-# -- one sitting --------------------------------------------------------------------------------------------------------
+# -- one sitting ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("when", ["the agent's turn", "the person's", "the deadline"])

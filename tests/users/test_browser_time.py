@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+
 import pytest
 
 from tests.study.alone import SURVEY, Clock
@@ -46,7 +48,7 @@ def test_a_process_that_was_stopped_takes_at_most_a_moment(clock: Clock, monkeyp
         def get(self, timeout: float) -> Move:
             looks.append(timeout)
             clock.at += 3600.0
-            raise browser.queue.Empty
+            raise queue.Empty
 
     monkeypatch.setattr(session, "_moves", Nothing())
     with pytest.raises(Abandoned, match="did not answer in time"):
