@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from usersim_env.errors import UsageError, told
+from usersim_env.notes import kept_notes
 from usersim_env.trace import Seat
 
 Observation = Mapping[str, str]
@@ -49,10 +50,14 @@ class Agent(Protocol):
         """Settings that tell two agents of the same name apart, as JSON values."""
 
 
-def notes_of(session: AgentSession | None) -> dict[str, Any]:
-    """What an agent's session says of its episode (``notes()``, where it has one): calls, tokens, cost."""
-    notes = getattr(session, "notes", None)
-    return dict(notes()) if callable(notes) else {}
+def notes_of(session: AgentSession | None, name: str) -> dict[str, Any]:
+    """What an agent's session says of its episode (``notes()``, where it has one): calls, tokens, cost.
+
+    Args:
+        session: of the agent; ``None`` where it could not begin.
+        name: of the agent, for a warning.
+    """
+    return kept_notes(session, f"The agent {name!r}")
 
 
 def seat_of(agent: object) -> Seat:

@@ -52,7 +52,7 @@ class Episode:
         self._user = user
         self._session: UserSession | None = None
         self._closed = False
-        self._started = time.time()
+        self._started, self._clock = time.time(), time.monotonic()
         try:
             self._session = begun(user, conversation.scene())
         except Exception as error:
@@ -138,7 +138,7 @@ class Episode:
         """The episode as a `Trace`; one that is not over is ``ended_by="cut"`` and not scored."""
         seat = user_seat(self._user, session_notes(self._session))
         terms = self._session.terms if self._session is not None else None
-        return make_trace(self.conversation, agent, seat, self._started, terms)
+        return make_trace(self.conversation, agent, seat, self._started, terms, time.monotonic() - self._clock)
 
     def close(self) -> None:
         """Frees the session, once. What it raises is a warning: there is nothing to fail any more."""

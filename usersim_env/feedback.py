@@ -15,9 +15,9 @@ class Failure:
     """Why an episode is not scored.
 
     Attributes:
-        side: whose fault: ``"user"``, ``"agent"`` or ``"file"``.
+        side: whose fault: ``"user"``, ``"agent"``, ``"file"``, or ``"study"`` for what served a person.
         kind: what summaries group by, for example ``"outage"``, ``"timeout"``, ``"abandoned"``, ``"bad_reply"``,
-            ``"stopped_at_open"``, ``"error"``.
+            ``"stopped_at_open"``, ``"error"``, ``"interrupted"``; see docs/failures.md.
         message: one sentence for a reader.
     """
 

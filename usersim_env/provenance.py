@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timezone
 
 from usersim_env.conversation import Conversation
+from usersim_env.notes import known_cost
 from usersim_env.recorded_task import differing
 from usersim_env.scoring import SCORING_VERSION
 from usersim_env.trace import Provenance, Seat, Terms, Trace, episode_id
@@ -13,7 +13,12 @@ from usersim_env.version import __version__
 
 
 def make_trace(
-    conversation: Conversation, agent: Seat, user: Seat, started: float, terms: Terms | None = None
+    conversation: Conversation,
+    agent: Seat,
+    user: Seat,
+    started: float,
+    terms: Terms | None = None,
+    seconds: float = 0.0,
 ) -> Trace:
     """The trace of a conversation; one that is not over is ``ended_by="cut"`` and not scored.
 
@@ -23,6 +28,7 @@ def make_trace(
         user: who sat in the user's seat, with the session's notes.
         started: when the episode began, in seconds since the epoch.
         terms: what may be done with the trace; our own terms by default.
+        seconds: that it took, by a clock that nobody sets.
     """
     c = conversation
     outcome = c.outcome if c.over else None
@@ -48,7 +54,7 @@ def make_trace(
             package=__version__,
             upstream=dict(c.world.domain.source),
             started=datetime.fromtimestamp(started, timezone.utc).isoformat(timespec="seconds"),
-            seconds=round(time.time() - started, 3),
+            seconds=round(seconds, 3),
             cost=_cost(agent, user),
         ),
         behaviour=feedback.behaviour if feedback is not None else None,
@@ -64,5 +70,6 @@ def make_trace(
 
 def _cost(*seats: Seat) -> float | None:
     """What the seats report together; a seat that reports no ``cost`` has called no model of ours."""
-    costs = [seat.notes["cost"] for seat in seats if "cost" in seat.notes]
-    return sum(costs) if costs and None not in costs else None
+    costs = [known_cost(seat.notes["cost"]) for seat in seats if "cost" in seat.notes]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if known and len(known) == len(costs) else None

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from usersim_env.errors import UsageError, unknown
 from usersim_env.feedback import Failure
+from usersim_env.notes import known_cost
 from usersim_env.wrappers.base import AnyEnv, Reset, Step, TauWrapper, tau_env
 
 
@@ -102,7 +103,7 @@ class CostBudget(TauWrapper):
 
     def _user(self) -> float | None:
         """What the user side has cost in this episode; one that reports nothing has called no model."""
-        return self._env.trace().user.notes.get("cost", 0.0) if self._begun else 0.0
+        return known_cost(self._env.trace().user.notes.get("cost", 0.0)) if self._begun else 0.0
 
     def _over(self) -> Failure | None:
         cost = self._user()

@@ -242,7 +242,7 @@ def stored_twice(folder: Path, traces: Sequence[Trace]) -> list[str]:
         if len({trace.id for trace in traces}) != len(traces) or len(traces) != len(sittings):
             found.append(f"{len(sittings)} sittings, {len(traces)} traces")
         for sitting, line in rows:
-            events = [event for _, event in database.read_events(connection, sitting)]
+            events = [json.loads(text) for _, _, text in database.read_rows(connection, sitting)]
             if events != json.loads(line)["events"]:
                 found.append(f"{sitting}: the events are not those of its trace")
         return found

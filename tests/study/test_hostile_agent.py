@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from tests.study.attack import attack, good_action, logged, prolific, reply, sit
 from tests.study.people import TOKEN, Server
 from usersim_env.baselines.silent import Silent
 from usersim_env.domains import get_task
-from usersim_env.study import agents, database
+from usersim_env.study import acting, agents, database
 from usersim_env.study.agents import Transcript
+from usersim_env.study.export import export_study
 from usersim_env.study.limits import MAX_ACTION
+from usersim_env.trace_file import read_traces
 
 MEGABYTES = "x" * 10_000_000
 HALF = "half a character \ud83d and controls \x00\x07\x1b[31m\u202e\u2028\r\n"
@@ -264,11 +267,22 @@ NOTES: tuple[Callable[[], Any], ...] = (
     lambda: "words",
     lambda: {"text": "x" * (MAX_ACTION + 1)},
     lambda: 1 / 0,
+    lambda: {"cost": "twelve dollars"},
+    lambda: {"cost": 10**400},
+    lambda: {"cost": float("inf")},
+    lambda: {"cost": -1.0},
+    lambda: {"cost": [1.0]},
+    lambda: sys.exit(3),
+    lambda: threading.Event().wait(60),
 )
 
 
 @pytest.mark.parametrize("notes", NOTES)
-def test_notes_that_cannot_be_written_are_left_out(tmp_path: Path, notes: Callable[[], Any]) -> None:
+def test_notes_that_cannot_be_written_are_left_out(
+    tmp_path: Path, notes: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acting, "NOTES_PATIENCE", 2.0)
+
     async def scenario(server: Server) -> None:
         person = await server.person(**prolific("victim"))
         await person.open()
@@ -277,7 +291,13 @@ def test_notes_that_cannot_be_written_are_left_out(tmp_path: Path, notes: Callab
         await person.close()
 
     # The witness's episode ends with a survey and a code: that is what the notes would have spoilt.
-    attack(scenario, study(tmp_path, tasks=("mock/test/2",)), Noted(notes))
+    chosen = study(tmp_path, tasks=("mock/test/2",))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says which agent it is
+        attack(scenario, chosen, Noted(notes))
+    assert export_study(chosen.folder, tmp_path / "people.jsonl") == 1
+    (trace,) = read_traces(tmp_path / "people.jsonl")
+    assert trace.provenance.cost is None and trace.agent.notes.get("cost") is None
 
 
 def test_an_agent_that_hangs_does_not_keep_the_process() -> None:

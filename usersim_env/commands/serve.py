@@ -50,8 +50,14 @@ def add(commands: Any) -> None:
     pay.add_argument("--participants-from", choices=SOURCES, default="link")
     pay.add_argument("--code", help="completion code for everybody (default: one of their own for each)")
     pay.add_argument("--redirect", metavar="URL", help="address that the last page links to")
-    pay.add_argument("--turn-timeout", type=float, default=StudySettings.turn_timeout, metavar="SECONDS")
-    pay.add_argument("--session-timeout", type=float, default=StudySettings.session_timeout, metavar="SECONDS")
+    pay.add_argument(
+        "--turn-timeout", type=float, default=StudySettings.turn_timeout, metavar="SECONDS",
+        help="of silence, after which a person has left (default: 900)",
+    )  # fmt: skip
+    pay.add_argument(
+        "--session-timeout", type=float, default=StudySettings.session_timeout, metavar="SECONDS",
+        help="of all turns of a person, and of the agent, together (default: 3600)",
+    )  # fmt: skip
     server = parser.add_argument_group("the server")
     server.add_argument("--host", default=ServerSettings.host)
     server.add_argument("--port", type=int, default=ServerSettings.port, help="0 for a free one (default: 8000)")

@@ -125,8 +125,9 @@ def kept(trace: Trace) -> bool:
 
 
 def is_abandoned(trace: Trace) -> bool:
-    """Whether a person left this episode before its end."""
-    return trace.failure is not None and trace.failure.kind == ABANDONED
+    """Whether a person left this episode before its end; an agent or a study that says so of itself is no person."""
+    failure = trace.failure
+    return failure is not None and (failure.side, failure.kind) == ("user", ABANDONED)
 
 
 def nature(user: Seat) -> str:

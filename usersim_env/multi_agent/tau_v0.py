@@ -156,7 +156,7 @@ class raw_env(AECEnv[str, dict[str, Any], Any]):
 
     def _begin(self, conversation: Conversation) -> None:
         self._user = self._next_user
-        self._started = time.time()
+        self._started, self._clock = time.time(), time.monotonic()
         self._done = False
         self._rendered = self._mistakes = 0
         self._error = ""
@@ -220,7 +220,8 @@ class raw_env(AECEnv[str, dict[str, Any], Any]):
         if self._conversation is None:
             raise UsageError("There is no episode yet: call reset() first.")
         user = self._user
-        return make_trace(self._conversation, self.agent_seat, user.seat, self._started, user.terms)
+        seconds = time.monotonic() - self._clock
+        return make_trace(self._conversation, self.agent_seat, user.seat, self._started, user.terms, seconds)
 
     def close(self) -> None:
         """Ends the episode, if one is running (its trace says ``cut``), and frees file and user side."""

@@ -42,7 +42,7 @@ def play(agent: Agent, env: TauEnv, task_id: str, seed: int) -> Trace:
             env.fail(_bad_action(error))
             break
         over = terminated or truncated
-    env.agent_seat = dataclasses.replace(env.agent_seat, notes=notes_of(session))
+    env.agent_seat = dataclasses.replace(env.agent_seat, notes=notes_of(session, agent.name))
     return env.trace()
 
 
@@ -82,7 +82,7 @@ async def aplay(agent: Agent, episode: Episode, seat: Seat, threads: Threads) ->
                 break
             await episode.asettle(threads)
             await asyncio.sleep(0)
-        return episode.trace(dataclasses.replace(seat, notes=notes_of(session)))
+        return episode.trace(dataclasses.replace(seat, notes=notes_of(session, agent.name)))
     finally:
         episode.close()
 

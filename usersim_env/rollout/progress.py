@@ -9,6 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from usersim_env.notes import known_cost
 from usersim_env.rollout.result import failure_name
 from usersim_env.trace import Trace
 
@@ -30,7 +31,7 @@ class Tally:
     def add(self, trace: Trace) -> None:
         """Counts an episode that has just finished."""
         self._count(trace)
-        asked = [seat.notes["cost"] for seat in (trace.agent, trace.user) if "cost" in seat.notes]
+        asked = [known_cost(seat.notes["cost"]) for seat in (trace.agent, trace.user) if "cost" in seat.notes]
         if None in asked:
             self._unpriced += 1
         if known := [cost for cost in asked if cost is not None]:

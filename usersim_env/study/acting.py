@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from typing import Any
 
 from usersim_env.domains.canonical import checked, evidence
@@ -12,34 +13,62 @@ from usersim_env.errors import InvalidAction, told
 from usersim_env.feedback import Failure
 from usersim_env.messages import ToolCall, parse_action
 from usersim_env.study.agents import AgentSide, Situation
+from usersim_env.study.clock import Now, Stopwatch
 from usersim_env.study.limits import MAX_ACTION
+from usersim_env.threads import Threads
 
 log = logging.getLogger(__name__)
+
+_LOOK = 1.0  # seconds between two looks at the clock
+NOTES_PATIENCE = 5.0
+"""Seconds for an agent's notes of an episode."""
 
 _LONGEST_MESSAGE, _LONGEST_KIND = 500, 40  # characters
 
 
-async def next_call(agent: AgentSide, situation: Situation, timeout: float) -> ToolCall | Failure:
-    """The agent's next action, or how it failed; whatever it does, this returns within ``timeout`` seconds."""
+async def next_call(
+    agent: AgentSide, situation: Situation, timeout: float, now: Now = time.monotonic
+) -> ToolCall | Failure:
+    """The agent's next action, or how it failed; whatever it does, this returns within ``timeout`` seconds.
+
+    Seconds in which this process did not run do not count.
+    """
     asked = asyncio.ensure_future(_asked(agent, situation))
+    watch, left = Stopwatch(now), timeout
     try:
-        # Not wait_for, which would wait for an agent that does not let itself be cancelled.
-        await asyncio.wait({asked}, timeout=timeout)
+        while left > 0 and not asked.done():
+            # Not wait_for, which would wait for an agent that does not let itself be cancelled.
+            await asyncio.wait({asked}, timeout=min(left, _LOOK))
+            left -= watch.lap()
     finally:
         found = asked.result() if asked.done() else None
         asked.cancel()
     return Failure("agent", "timeout", f"The agent did not act within {timeout:g} s.") if found is None else found
 
 
-def notes_of(agent: AgentSide, sitting: str) -> dict[str, Any]:
-    """What the agent says of an episode; nothing where that cannot be written into a trace."""
+async def notes_of(agent: AgentSide, sitting: str) -> dict[str, Any]:
+    """What the agent says of an episode; nothing where that cannot be written into a trace, or does not come."""
+    asked = asyncio.ensure_future(_noted(agent, sitting))
     try:
-        notes: dict[str, Any] = checked(dict(agent.notes(sitting)))
+        await asyncio.wait({asked}, timeout=NOTES_PATIENCE)
+    finally:
+        found = asked.result() if asked.done() else f"they did not come within {NOTES_PATIENCE:g} s"
+        asked.cancel()
+    if isinstance(found, dict):
+        return found
+    log.warning("sitting %s: the agent's notes are left out: %.200r", sitting, found)
+    return {}
+
+
+async def _noted(agent: AgentSide, sitting: str) -> dict[str, Any] | str:
+    """The notes, or why there are none."""
+    try:
+        # In a thread: while an agent counts its tokens, everybody else is served.
+        notes: dict[str, Any] = checked(await Threads(1).run(agent.notes, sitting), "notes")
         if len(json.dumps(notes)) > MAX_ACTION:
-            raise ValueError(f"longer than {MAX_ACTION} characters")
-    except Exception as error:
-        log.warning("sitting %s: the agent's notes are left out: %.200r", sitting, told(error))
-        return {}
+            return f"longer than {MAX_ACTION} characters"
+    except BaseException as error:  # also an agent's sys.exit(), which would end the server
+        return type(error).__name__  # its text may quote the person, and a log is not deleted with their data
     return notes
 
 

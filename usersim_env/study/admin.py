@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -19,6 +20,8 @@ from usersim_env.study.overview import conversation, overview
 from usersim_env.study.store import kept_secret
 from usersim_env.study.study import Study
 from usersim_env.study.web import peer, static
+
+log = logging.getLogger(__name__)
 
 FILE = "admin-token"
 _Handler = Callable[[Request], Awaitable[Response]]
@@ -69,7 +72,7 @@ def admin_routes(study: Study, token: str) -> list[BaseRoute]:
         return JSONResponse({"error": "There is no such session."}, 404) if found is None else _Ascii(found)
 
     async def export(request: Request) -> Response:
-        content = "".join(study_lines(study.store.connection))
+        content = "".join(study_lines(study.store.connection, lambda text: log.warning("export: %s", text)))
         headers = {"content-disposition": 'attachment; filename="study.jsonl"'}
         return Response(content, media_type="application/x-ndjson", headers=headers)
 

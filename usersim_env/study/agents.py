@@ -127,7 +127,7 @@ class _Sessions:
 
     def notes(self, sitting: str) -> dict[str, Any]:
         running = self._running.get(sitting)
-        return notes_of(running.session) if running is not None else {}
+        return notes_of(running.session, self.seat.name) if running is not None else {}
 
     def release(self, sitting: str) -> None:
         self._running.pop(sitting, None)

@@ -12,6 +12,7 @@ from usersim_env.domains import Task
 from usersim_env.messages import Message
 from usersim_env.provenance import make_trace
 from usersim_env.study.effort_checks import effort_flags
+from usersim_env.study.reasons import apology, out_of_time
 from usersim_env.study.records import Sitting, State
 from usersim_env.study.session import Ending, Phase
 from usersim_env.study.settings import StudySettings
@@ -32,11 +33,10 @@ def closed(record: Sitting, conversation: Conversation, task: Task, state: State
     if state is None:
         finished: State = "done" if survey is not None else "no_survey"
         state = finished if failure is None else "abandoned" if failure.side == "user" else "failed"
-    now = time.time()
-    flags = effort_flags(conversation.messages, task.instruction, survey, now - record.started)
+    flags = effort_flags(conversation.messages, task.instruction, survey, record.seconds)
     return dataclasses.replace(
         record,
-        ended=now,
+        ended=time.time(),
         state=state,
         flags=flags if failure is None else (),
         reward=outcome.feedback.reward,
@@ -68,7 +68,8 @@ def trace_of(
     }
     if record.state == "no_survey":
         notes["survey"] = "left"
-    return make_trace(conversation, agent, Seat("human", "browser", {}, notes=notes), record.started, terms)
+    person = Seat("human", "browser", {}, notes=notes)
+    return make_trace(conversation, agent, person, record.started, terms, record.seconds)
 
 
 def ended(
@@ -82,22 +83,25 @@ def ended(
         text = "The questions at the end were not answered. Your conversation has been kept without them."
         return "closed", messages, 0, Ending(text, record.code, settings.redirect)
     if record.state == "failed":  # not the person's fault: they get their code
-        text = (
-            "A technical problem on our side has ended this conversation. We are sorry. Your time counts all the same."
-        )
-        return "closed", messages, 0, Ending(text, record.code, settings.redirect)
+        return "closed", messages, 0, Ending(apology(record), record.code, settings.redirect)
     text = {
-        "abandoned": "There was no answer for a long time, so this conversation has been closed.",
+        "abandoned": out_of_time(record, settings),
         "withdrawn": "You have left the study. You can close this page.",
     }[record.state]
     return "closed", messages, 0, Ending(text)
 
 
-def waits(started: float, stored: Sequence[tuple[float, Event]]) -> list[float]:
-    """Seconds that the person took for each turn, from when the events were stored."""
+def waits(started: float, stored: Sequence[tuple[float, Event]], seconds: Sequence[float | None]) -> list[float]:
+    """Seconds that the person took for each turn.
+
+    Args:
+        started: when the sitting began.
+        stored: its events, and when they were stored.
+        seconds: as they were counted, for each event; where they were not, by older versions, the times tell it.
+    """
     found, before = [], started
-    for at, event in stored:
+    for (at, event), counted in zip(stored, seconds, strict=True):
         if event["event"] in ("say", "stop", "survey"):
-            found.append(at - before)
+            found.append(max(at - before, 0.0) if counted is None else counted)
         before = at
     return found

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from usersim_env.errors import UsageError
+from usersim_env.study.reading import Unreadable, checked_event, checked_sitting, text_of
 from usersim_env.study.records import Person, Sitting
 
 FILE = "study.sqlite"
@@ -45,8 +47,15 @@ CREATE TABLE IF NOT EXISTS traces (
 _ADDED: tuple[tuple[str, str, str], ...] = (
     ("sittings", "consent", "TEXT NOT NULL DEFAULT ''"),
     ("sittings", "agreed", "REAL"),
+    ("sittings", "used", "REAL NOT NULL DEFAULT 0"),
+    ("sittings", "served", "REAL NOT NULL DEFAULT 0"),
+    ("sittings", "present", "INTEGER NOT NULL DEFAULT 1"),
+    ("sittings", "problem", "TEXT"),
+    ("events", "seconds", "REAL"),
 )
 """Table, column and definition of what was added since version 0.1; files of before get it when they are opened."""
+
+_TIME = ("used", "served", "present")
 
 
 def connect(folder: Path) -> sqlite3.Connection:
@@ -56,6 +65,7 @@ def connect(folder: Path) -> sqlite3.Connection:
         UsageError: it was written by a newer version, or is no such file.
     """
     connection = sqlite3.connect(folder / FILE, isolation_level=None, timeout=30.0, check_same_thread=False)
+    connection.text_factory = text_of
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # acknowledged means on the disk, also when the power goes
@@ -64,8 +74,8 @@ def connect(folder: Path) -> sqlite3.Connection:
         connection.executescript(_TABLES)
         _add_columns(connection)
         known = read_value(connection, "schema")
-        if known is None:
-            connection.execute("INSERT OR IGNORE INTO study VALUES ('schema', ?)", (json.dumps(SCHEMA),))
+        if type(known) is not int:
+            put_value(connection, "schema", SCHEMA)
         elif known > SCHEMA:
             raise UsageError(f"{folder / FILE} was written by a newer version (schema {known}, this reads {SCHEMA}).")
     except sqlite3.DatabaseError as error:
@@ -96,17 +106,34 @@ def opened(folder: Path) -> sqlite3.Connection:
 
 
 def read_value(connection: sqlite3.Connection, name: str) -> Any:
-    """A JSON value of the study; ``None`` if there is none."""
+    """A JSON value of the study; ``None`` if there is none, or none that can be read."""
     row = connection.execute("SELECT value FROM study WHERE name = ?", (name,)).fetchone()
-    return None if row is None else json.loads(row[0])
+    try:
+        return None if row is None else json.loads(row[0])
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def put_value(connection: sqlite3.Connection, name: str, value: Any) -> None:
+    """A JSON value of the study; what was there before and is another one is kept under ``<name>.before``."""
+    text = json.dumps(value)
+    connection.execute(
+        "INSERT OR REPLACE INTO study SELECT name || '.before', value FROM study WHERE name = ? AND value != ?",
+        (name, text),
+    )
+    connection.execute("INSERT OR REPLACE INTO study VALUES (?, ?)", (name, text))
+
+
+def note_served(connection: sqlite3.Connection, at: float) -> None:
+    """When the study was served last, in seconds since the epoch."""
+    connection.execute("INSERT OR REPLACE INTO study VALUES ('served', ?)", (json.dumps(round(at)),))
 
 
 def read_sittings(connection: sqlite3.Connection) -> Iterator[Sitting]:
-    """All sittings, in the order in which they began."""
+    """All sittings, in the order in which they began; what of them cannot be read is their ``problem``."""
     names = list(Sitting.__dataclass_fields__)
-    for row in connection.execute(f"SELECT {', '.join(names)} FROM sittings ORDER BY number"):
-        fields = dict(zip(names, row, strict=True))
-        yield Sitting(**fields | {"flags": tuple(json.loads(fields["flags"]))})
+    for row, *values in connection.execute(f"SELECT rowid, {', '.join(names)} FROM sittings ORDER BY number"):
+        yield checked_sitting(row, dict(zip(names, values, strict=True)))
 
 
 def read_forgotten(connection: sqlite3.Connection) -> list[str]:
@@ -115,9 +142,30 @@ def read_forgotten(connection: sqlite3.Connection) -> list[str]:
 
 
 def read_events(connection: sqlite3.Connection, sitting: str) -> list[tuple[float, dict[str, Any]]]:
-    """The events of a sitting, with when each was stored."""
-    rows = connection.execute("SELECT at, event FROM events WHERE sitting = ? ORDER BY n", (sitting,))
-    return [(at, json.loads(event)) for at, event in rows]
+    """The events of a sitting, with when each was stored.
+
+    Raises:
+        Unreadable: one of them cannot be read, or is missing.
+    """
+    found = []
+    for number, (n, at, text) in enumerate(read_rows(connection, sitting)):
+        if n != number:
+            raise Unreadable(f"Event {number} is missing.")
+        if not isinstance(at, int | float):
+            raise Unreadable(f"Event {number} has no time.")
+        found.append((float(at), checked_event(number, text)))
+    return found
+
+
+def read_rows(connection: sqlite3.Connection, sitting: str) -> list[tuple[Any, Any, Any]]:
+    """Number, time and text of each event as they are in the file, whatever that is."""
+    return connection.execute("SELECT n, at, event FROM events WHERE sitting = ? ORDER BY n", (sitting,)).fetchall()
+
+
+def read_seconds(connection: sqlite3.Connection, sitting: str) -> list[float | None]:
+    """Seconds that the person took, for each event; ``None`` for what others did, and in files of older versions."""
+    rows = connection.execute("SELECT seconds FROM events WHERE sitting = ? ORDER BY n", (sitting,))
+    return [one if isinstance(one, float) and 0 <= one < math.inf else None for (one,) in rows]
 
 
 def put_person(connection: sqlite3.Connection, person: Person) -> None:
@@ -135,7 +183,7 @@ def put_sitting(connection: sqlite3.Connection, sitting: Sitting) -> None:
 
 def update_sitting(connection: sqlite3.Connection, sitting: Sitting) -> None:
     """What may change of a sitting; raises `Deleted` if it was deleted."""
-    changing = ("ended", "state", "last_move", "flags", "reward", "overall", "failure", "turns")
+    changing = ("ended", "state", "last_move", "flags", "reward", "overall", "failure", "turns", *_TIME)
     fields = vars(sitting) | {"flags": json.dumps(sitting.flags)}
     sets = ", ".join(f"{name} = ?" for name in changing)
     cursor = connection.execute(
@@ -145,10 +193,37 @@ def update_sitting(connection: sqlite3.Connection, sitting: Sitting) -> None:
         raise Deleted(sitting.id)
 
 
-def put_events(connection: sqlite3.Connection, sitting: str, first: int, at: float, events: list[str]) -> None:
-    """Events from number ``first`` on; one that is there already is an error, so nothing is ever doubled."""
-    rows = [(sitting, first + k, at, event) for k, event in enumerate(events)]
-    connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
+def put_time(connection: sqlite3.Connection, sitting: Sitting) -> None:
+    """How much time a sitting has used."""
+    sets = ", ".join(f"{name} = ?" for name in _TIME)
+    values = [getattr(sitting, name) for name in _TIME]
+    connection.execute(f"UPDATE sittings SET {sets} WHERE id = ? AND state = 'open'", (*values, sitting.id))
+
+
+def give_up(connection: sqlite3.Connection, sitting: Sitting) -> None:
+    """Notes that a sitting has failed and why; all that is stored of it stays as it is, for somebody to look at.
+
+    Raises:
+        Deleted: it was deleted.
+    """
+    cursor = connection.execute(
+        "UPDATE sittings SET state = ?, failure = ?, ended = ?, problem = ? "
+        "WHERE (id = ? OR 'unreadable-' || rowid = ?) AND person != ''",
+        (sitting.state, sitting.failure, sitting.ended, sitting.problem, sitting.id, sitting.id),
+    )
+    if cursor.rowcount != 1:
+        raise Deleted(sitting.id)
+
+
+def put_events(
+    connection: sqlite3.Connection, sitting: str, first: int, at: float, events: list[str], seconds: float | None = None
+) -> None:
+    """Events from number ``first`` on; one that is there already is an error, so nothing is ever doubled.
+
+    ``seconds``: that the person took for them; ``None`` for what others did.
+    """
+    rows = [(sitting, first + k, at, event, seconds) for k, event in enumerate(events)]
+    connection.executemany("INSERT INTO events (sitting, n, at, event, seconds) VALUES (?, ?, ?, ?, ?)", rows)
 
 
 def forget_sitting(connection: sqlite3.Connection, sitting: str) -> None:
@@ -157,7 +232,8 @@ def forget_sitting(connection: sqlite3.Connection, sitting: str) -> None:
         connection.execute(f"DELETE FROM {table} WHERE sitting = ?", (sitting,))
     connection.execute(
         "UPDATE sittings SET person = '', visit = NULL, code = '', state = 'withdrawn', last_move = NULL, "
-        "flags = '[]', reward = NULL, overall = NULL, failure = NULL, turns = 0 WHERE id = ?",
+        "flags = '[]', reward = NULL, overall = NULL, failure = NULL, turns = 0, used = 0, served = 0, problem = NULL "
+        "WHERE id = ?",
         (sitting,),
     )
     connection.execute("DELETE FROM people WHERE pseudonym NOT IN (SELECT person FROM sittings)")

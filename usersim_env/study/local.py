@@ -30,7 +30,7 @@ def uvicorn_config(app: ASGIApp, graceful: int) -> uvicorn.Config:
         app: what it serves.
         graceful: seconds that open requests get at the end.
     """
-    quiet("uvicorn.error", *(f"usersim_env.study.{name}" for name in ("sockets", "transport", "web")))
+    quiet("uvicorn.error", *(f"usersim_env.study.{name}" for name in ("keeping", "sockets", "transport", "web")))
     return uvicorn.Config(
         app,
         http=HttpConnection,

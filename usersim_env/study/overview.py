@@ -10,7 +10,10 @@ from typing import Any, get_args
 
 from usersim_env.conversation import Event
 from usersim_env.domains import get_task
+from usersim_env.errors import UsersimError
 from usersim_env.study import database
+from usersim_env.study.faults import fault
+from usersim_env.study.reading import Unreadable, checked_event
 from usersim_env.study.records import HOLDING, Sitting, State
 from usersim_env.study.study import Study
 from usersim_env.transcript import render_events
@@ -19,7 +22,7 @@ from usersim_env.transcript import render_events
 def overview(study: Study) -> dict[str, Any]:
     """Progress per task and batch, failures, median time, and every sitting, as JSON values."""
     sittings, settings = list(study.sittings()), study.settings
-    minutes = [_minutes(s) for s in sittings if s.state == "done"]
+    minutes = [s.seconds / 60 for s in sittings if s.state == "done"]
     return {
         "study": {
             "title": settings.title,
@@ -30,6 +33,7 @@ def overview(study: Study) -> dict[str, Any]:
             "started": _iso(min((s.started for s in sittings), default=None)),
         },
         "counts": {state: sum(s.state == state for s in sittings) for state in get_args(State)},
+        "trouble": study.store.saving.trouble,
         "median_minutes": round(statistics.median(minutes), 1) if minutes else None,
         "failures": dict(Counter(s.failure for s in sittings if s.failure is not None)),
         "batches": _batches(sittings, settings.per_task, len(study.tasks)),
@@ -44,9 +48,12 @@ def conversation(study: Study, sitting: str) -> dict[str, Any] | None:
     found = next((s for s in study.sittings() if s.id == sitting), None)
     if found is None:
         return None
-    stored = database.read_events(study.store.connection, sitting)
-    events = [_entry(at, event) for at, event in stored]
-    return _row(study, found) | {"instruction": get_task(found.task).instruction, "events": events}
+    events = [_entry(*row) for row in database.read_rows(study.store.connection, sitting)]
+    try:
+        instruction = get_task(found.task).instruction
+    except UsersimError as error:
+        instruction = f"({error})"
+    return _row(study, found) | {"instruction": instruction, "events": events}
 
 
 def _batches(sittings: Iterable[Sitting], per_task: int, tasks: int) -> list[dict[str, Any]]:
@@ -76,10 +83,11 @@ def _row(study: Study, sitting: Sitting) -> dict[str, Any]:
         "phase": live.session.phase if live is not None else "over",
         "turns": sitting.turns,
         "started": _iso(sitting.started),
-        "minutes": round(_minutes(sitting), 1) if sitting.ended is not None else None,
+        "minutes": round(sitting.seconds / 60, 1) if sitting.ended is not None else None,
         "connected": live is not None and bool(live.session.connections),
         "flags": list(sitting.flags),
         "failure": sitting.failure,
+        "problem": sitting.problem,
         "reward": sitting.reward,
         "overall": sitting.overall,
         "consent": sitting.consent,
@@ -88,8 +96,16 @@ def _row(study: Study, sitting: Sitting) -> dict[str, Any]:
     }
 
 
-def _entry(at: float, event: Event) -> dict[str, Any]:
-    """An event to read: who, and what was said or done."""
+def _entry(number: Any, at: Any, text: Any) -> dict[str, Any]:
+    """An event to read: who, and what was said or done; also one that cannot be read is shown, as a note."""
+    try:
+        return _shown(at, checked_event(number, text))
+    except Exception as error:
+        what = str(error) if isinstance(error, Unreadable) else f"Event {number} cannot be shown ({fault(error)})."
+        return {"who": "note", "text": what, "at": None}
+
+
+def _shown(at: float, event: Event) -> dict[str, Any]:
     kind = event["event"]
     if kind in ("say", "stop"):
         return {"who": "user", "text": event["content"] or "(ends the conversation)", "at": _iso(at)}
@@ -98,10 +114,6 @@ def _entry(at: float, event: Event) -> dict[str, Any]:
         text = render_events([event]) if tool else event["arguments"]["content"]
         return {"who": "tool" if tool else "agent", "text": text, "at": _iso(at)}
     return {"who": "note", "text": render_events([event]), "at": _iso(at)}
-
-
-def _minutes(sitting: Sitting) -> float:
-    return ((sitting.ended or sitting.started) - sitting.started) / 60
 
 
 def _iso(at: float | None) -> str | None:

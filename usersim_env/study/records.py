@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
 
 State: TypeAlias = Literal["open", "done", "no_survey", "abandoned", "failed", "withdrawn"]
-"""``no_survey``: the conversation came to its end, and the person left before the questions; ``failed``: a technical
-fault of the agent's side; ``withdrawn``: the person left the study by the button."""
+"""``no_survey``: the conversation came to its end, and the person left before the questions; ``failed``: the agent or
+the study could not go on; ``withdrawn``: the person left the study by the button."""
+
+Count: TypeAlias = Annotated[int, Field(ge=0, lt=1 << 31)]
+When: TypeAlias = Annotated[float, Field(ge=0, lt=32e9, allow_inf_nan=False)]
+"""Seconds since the epoch, in a year of four digits."""
+Seconds: TypeAlias = Annotated[float, Field(ge=0, lt=32e9, allow_inf_nan=False)]
 
 HOLDING: tuple[State, ...] = ("open", "done")
 """States that hold a place; in all others the task is handed out again."""
@@ -49,29 +56,42 @@ class Sitting:
         reward, overall, failure: outcome, for the admin page.
         consent: version of what the person agreed to for this sitting.
         agreed: when, in seconds since the epoch; ``None`` in files of before that kept no time.
+        turns: of the person, so far.
+        used, served: seconds in which the person, and the agent, had the turn while the server ran.
+        present: whether a page of the person was open when that was last stored.
+        problem: what of it could not be read.
     """
 
     id: str
     person: str
     task: str
-    batch: int
-    number: int
+    batch: Count
+    number: Count
     visit: str | None
     code: str
-    started: float
-    ended: float | None = None
+    started: When
+    ended: When | None = None
     state: State = "open"
     last_move: str | None = None
     flags: tuple[str, ...] = ()
-    reward: float | None = None
+    reward: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     overall: str | None = None
     failure: str | None = None
-    turns: int = 0
+    turns: Count = 0
     consent: str = ""
-    agreed: float | None = None
+    agreed: When | None = None
+    used: Seconds = 0.0
+    served: Seconds = 0.0
+    present: bool = True
+    problem: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, without the time in which the server was away; sittings of older versions have less."""
+        return self.used + self.served or max((self.ended or self.started) - self.started, 0.0)
 
 
 def forgotten(sitting: Sitting) -> Sitting:
     """What is left of a sitting whose data was deleted: that there was one."""
     gone = replace(sitting, person="", visit=None, code="", state="withdrawn", last_move=None, flags=(), turns=0)
-    return replace(gone, reward=None, overall=None, failure=None)
+    return replace(gone, reward=None, overall=None, failure=None, used=0.0, served=0.0, problem=None)

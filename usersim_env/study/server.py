@@ -49,7 +49,12 @@ async def _serve(study: Study, server: ServerSettings, say: Callable[[str], obje
     origin = server.origin(listening.getsockname()[1])
     token = admin_token(study.settings.folder)
     running = uvicorn.Server(uvicorn_config(study_app(study, token, origin, server.joins_per_minute), graceful=2))
-    study.resume()
+    try:
+        study.resume()
+    except UsageError:
+        study.close()
+        listening.close()
+        raise
     watching = asyncio.create_task(study.watch())
     for line in study.agreements():
         say(line)
@@ -125,7 +130,10 @@ def _welcome_routes(study: Study, origin: str, rate: Buckets) -> list[BaseRoute]
             return JSONResponse({"error": str(error)}, 409)
 
     async def health(request: Request) -> Response:
-        return JSONResponse({"status": "ok", "open": len(study.live)})
+        saving = study.store.saving.trouble is None
+        return JSONResponse(
+            {"status": "ok" if saving else "not saving", "open": len(study.live)}, 200 if saving else 503
+        )
 
     return [
         Route("/", page),

@@ -40,7 +40,9 @@ class StudySettings:
         minutes: how long it takes, as people are told.
         activity: whether the page says that the agent looks something up.
         max_steps: agent steps after which an episode is truncated.
-        turn_timeout, session_timeout: seconds of silence, and in all, after which a person has left.
+        turn_timeout: seconds of one turn after which a person has left.
+        session_timeout: seconds of all turns of a person together, after which they have left; and of all turns of
+            the agent together, after which it has failed. Time counts only while the server runs and can save.
         agent_timeout: seconds for one action of the agent.
         address_hours: hours that an address stays valid after the end.
         max_chars: characters of one message.

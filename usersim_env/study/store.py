@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import queue
 import secrets
@@ -23,12 +24,15 @@ from usersim_env.errors import UsageError
 from usersim_env.study import database
 from usersim_env.study.consent import Consent, put_consent
 from usersim_env.study.records import Person, Sitting
+from usersim_env.study.saving import Saving
 from usersim_env.study.settings import StudySettings
 
 try:
     import fcntl
 except ImportError:  # Windows: two servers on one folder are not noticed there
     fcntl = None  # type: ignore[assignment]
+
+log = logging.getLogger(__name__)
 
 Job: TypeAlias = Callable[[sqlite3.Connection], None]
 _BATCH = 256  # jobs of one transaction
@@ -62,6 +66,7 @@ class Store:
             self.connection = database.connect(folder)
             held.callback(self.connection.close)
             self._check(kept, str(folder))
+            self.saving = Saving(folder)
             held.pop_all()
         self._jobs: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, args=(folder,), name="usersim-env-store", daemon=True)
@@ -69,8 +74,10 @@ class Store:
 
     def _check(self, kept: dict[str, Any], folder: str) -> None:
         known = database.read_value(self.connection, "study")
-        if known is None:
-            self.connection.execute("INSERT INTO study VALUES ('study', ?)", (json.dumps(kept),))
+        if not isinstance(known, dict):
+            if self.connection.execute("SELECT 1 FROM study WHERE name = 'study'").fetchone() is not None:
+                log.error("%s: with which tasks and agent it was served cannot be read; taking those of now", folder)
+            database.put_value(self.connection, "study", kept)
         elif changed := sorted(name for name in kept if known.get(name) != kept[name]):
             name = changed[0]
             raise UsageError(
@@ -89,9 +96,21 @@ class Store:
         await self._run(job)
 
     async def append(
-        self, sitting: Sitting, first: int, events: Sequence[dict[str, Any]], trace: str | None = None
+        self,
+        sitting: Sitting,
+        first: int,
+        events: Sequence[dict[str, Any]],
+        trace: str | None = None,
+        seconds: float | None = None,
     ) -> None:
         """Events of a sitting, what they change of it, and its trace if they end it: all or nothing.
+
+        Args:
+            sitting: as it is afterwards.
+            first: number of the first of the events.
+            events: of the sitting.
+            trace: its line.
+            seconds: that the person took, where the events are theirs.
 
         Raises:
             Deleted: the sitting was deleted.
@@ -101,7 +120,7 @@ class Store:
 
         def job(connection: sqlite3.Connection) -> None:
             database.update_sitting(connection, sitting)
-            database.put_events(connection, sitting.id, first, now, texts)
+            database.put_events(connection, sitting.id, first, now, texts, seconds)
             if trace is not None:
                 connection.execute("INSERT INTO traces VALUES (?, ?)", (sitting.id, trace))
 
@@ -110,6 +129,24 @@ class Store:
     async def forget(self, sitting: Sitting) -> None:
         """A sitting whose data the person takes back: only that there was one is left."""
         await self._run(lambda connection: database.forget_sitting(connection, sitting.id))
+
+    async def give_up(self, sitting: Sitting) -> None:
+        """Notes that a sitting has failed for a reason of ours; its events stay as they are."""
+        await self._run(lambda connection: database.give_up(connection, sitting))
+
+    async def keep_time(self, sittings: Sequence[Sitting]) -> None:
+        """How much time the sittings that are open have used; also where there is none, it is a real write.
+
+        Raises:
+            sqlite3.Error, OSError: nothing can be stored.
+        """
+
+        def job(connection: sqlite3.Connection) -> None:
+            for sitting in sittings:
+                database.put_time(connection, sitting)
+            database.note_served(connection, time.time())
+
+        await self._run(job)
 
     def close(self) -> None:
         """Writes what is waiting, and lets the folder go."""
@@ -137,25 +174,28 @@ class Store:
                         last = True
                         break
                     batch.append(following)
-                _write(connection, batch)
+                _write(connection, batch, self.saving)
                 if last:
                     return
         finally:
             connection.close()
 
 
-def _write(connection: sqlite3.Connection, batch: Sequence[_Asked]) -> None:
+def _write(connection: sqlite3.Connection, batch: Sequence[_Asked], saving: Saving) -> None:
     """One transaction; tells everybody how it went."""
     errors: list[Exception | None] = []
     try:
+        saving.begin()
         connection.execute("BEGIN IMMEDIATE")
         for asked in batch:
             errors.append(_one(connection, asked.job))
         connection.execute("COMMIT")
     except Exception as error:
         errors = [error] * len(batch)
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        with contextlib.suppress(sqlite3.Error):  # this thread must live on: nobody else can write
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+    saving.end(errors)
     for asked, failed in zip(batch, errors, strict=True):
         asked.loop.call_soon_threadsafe(_tell, asked.future, failed)
 
@@ -165,10 +205,12 @@ def _one(connection: sqlite3.Connection, job: Job) -> Exception | None:
     try:
         job(connection)
     except Exception as error:
+        if not connection.in_transaction:
+            raise  # SQLite has taken back everything, as it may when the disk is full: nobody's job is done
         connection.execute("ROLLBACK TO one")
-        return error
-    finally:
         connection.execute("RELEASE one")
+        return error
+    connection.execute("RELEASE one")
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import hashlib
 import hmac
@@ -16,14 +17,18 @@ from dataclasses import replace
 from typing import Any
 
 from usersim_env.domains import get_task
-from usersim_env.errors import UsersimError
+from usersim_env.errors import UsageError, UsersimError
 from usersim_env.study import database
 from usersim_env.study.addresses import NotFound
 from usersim_env.study.agents import AgentSide
 from usersim_env.study.assignment import next_place
+from usersim_env.study.clock import Now
 from usersim_env.study.closing import ended
 from usersim_env.study.consent import Consents, adopt, consent_of, counted
+from usersim_env.study.keeping import TimeKeeper, each
+from usersim_env.study.reading import BROKEN, UNREADABLE
 from usersim_env.study.records import Person, Sitting, forgotten
+from usersim_env.study.resuming import given_up, past_of
 from usersim_env.study.session import Brief, PersonSession
 from usersim_env.study.settings import StudySettings
 from usersim_env.study.sitting import Desk, LiveSitting
@@ -54,12 +59,13 @@ class Study:
     Args:
         settings: of the study.
         agent: who serves everybody.
+        now: the clock of every deadline; for tests.
 
     Raises:
         UsageError: the folder holds another study, or is served already.
     """
 
-    def __init__(self, settings: StudySettings, agent: AgentSide) -> None:
+    def __init__(self, settings: StudySettings, agent: AgentSide, now: Now = time.monotonic) -> None:
         self.settings, self.agent = settings, agent
         self.tasks = [task.id for task in settings.chosen()]
         self.rules = rules_html(settings)
@@ -70,19 +76,67 @@ class Study:
         self.store = Store(settings, kept)
         adopt(self.store.connection, settings)
         self.consents = Consents(self.store.connection)
-        self._desk = Desk(settings, self.store, agent, self.rules, self._ended, self.consents)
-        self.records: dict[str, Sitting] = {s.id: s for s in database.read_sittings(self.store.connection)}
+        self._desk = Desk(settings, self.store, agent, self.rules, self._ended, self.consents, now)
+        self._keeper = TimeKeeper(self.store, now)
+        try:
+            sittings = [self._with_code(one) for one in database.read_sittings(self.store.connection)]
+        except sqlite3.Error as error:
+            self.store.close()
+            raise UsageError(f"{settings.folder / database.FILE} cannot be read: {error}.") from None
+        self.records: dict[str, Sitting] = {s.id: s for s in sittings}
+        self._over_since = {s.id: now() - max(time.time() - (s.ended or s.started), 0.0) for s in self.records.values()}
         self.live: dict[str, LiveSitting] = {}
         self._closed: dict[str, PersonSession] = {}
         self._begun: dict[str, asyncio.Future[None]] = {}  # sittings whose place is being stored
         self._rng = random.Random(len(self.records))
 
     def resume(self) -> None:
-        """Takes up every open sitting where the store has it; call it on the running loop."""
-        for record in [r for r in self.records.values() if r.state == "open"]:
-            stored = database.read_events(self.store.connection, record.id)
-            live = self.live[record.id] = LiveSitting(record, get_task(record.task), self._desk, stored)
+        """Takes up every open sitting where the store has it; call it on the running loop.
+
+        One that cannot be read has failed: nothing of it is changed but that, and everybody else goes on.
+
+        Raises:
+            UsageError: the file itself cannot be used now.
+        """
+        try:
+            for record in list(self.records.values()):
+                if record.state == "open":
+                    self._take_up(record)
+                elif record.problem is not None and record.failure != BROKEN:
+                    self._give_up(record)
+        except (sqlite3.OperationalError, OSError) as error:
+            raise UsageError(f"{self.settings.folder}: the study cannot be taken up now: {error}.") from None
+
+    def _take_up(self, record: Sitting) -> None:
+        try:
+            past = past_of(self.store.connection, record)
+            live = LiveSitting(record, get_task(record.task), self._desk, past)
+        except (sqlite3.OperationalError, OSError):
+            raise  # it may be readable tomorrow
+        except Exception as error:
+            self._give_up(given_up(record, error))
+            self._over_since[record.id] = self._desk.now()
+        else:
+            self.live[record.id] = live
             live.serve()
+
+    def _give_up(self, record: Sitting) -> None:
+        log.error("sitting %s: %s All that the file holds of it is left as it is.", record.id, record.problem)
+        self.records[record.id] = record
+        if record.failure == UNREADABLE:
+            with contextlib.suppress(database.Deleted):
+                database.give_up(self.store.connection, record)
+
+    def _with_code(self, sitting: Sitting) -> Sitting:
+        """A person whose code cannot be read gets one all the same, always the same one."""
+        if sitting.code or not sitting.person:
+            return sitting
+        code = self.settings.code or self._hash("code", sitting.id)[:8].upper()
+        return dataclasses.replace(
+            sitting,
+            code=code,
+            problem=f"{sitting.problem or 'It has no completion code.'} The person is shown the code {code}.",
+        )
 
     def close(self) -> None:
         """Lets everybody go and the folder too; everything is stored already."""
@@ -95,9 +149,11 @@ class Study:
     def problem(self, query: Mapping[str, Any]) -> str | None:
         """Why somebody with this link cannot take part; ``None`` if they can."""
         try:
-            self._place(query)
+            found = self._place(query)
         except CannotJoin as error:
             return str(error)
+        if self.store.saving.trouble is not None and not isinstance(found, Sitting):
+            return "Nothing can be saved at the moment, so nobody can begin. Please try again in a few minutes."
         return None
 
     async def join(self, query: Mapping[str, Any], agreed_to: str) -> str:
@@ -126,7 +182,7 @@ class Study:
         self.records[record.id] = record
         try:
             await self.store.begin(person, record, self.present)
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:
             del self.records[record.id]
             log.error("a person could not join: %s", error)
             raise CannotJoin(_NOT_SAVED) from None
@@ -186,8 +242,8 @@ class Study:
             return self.live[sitting].session
         if sitting in self._begun:
             raise NotFound("This conversation is about to begin. Please reload the page.")
-        ended = record.started if record.ended is None else record.ended  # None: its data was deleted
-        if time.time() > ended + 3600 * self.settings.address_hours:
+        # By a clock that nobody sets: the code must not be gone because somebody has put the machine's clock right.
+        if self._desk.now() - self._over_since[sitting] > 3600 * self.settings.address_hours:
             raise NotFound("This conversation is over, and its address is not valid any more.", gone=True)
         if sitting not in self._closed:
             self._closed[sitting] = _over(record, self.settings)
@@ -202,20 +258,12 @@ class Study:
         """Closes what nobody answers any more, and lets go of what was deleted; runs until it is cancelled."""
         while True:
             await asyncio.sleep(1.0)
-            try:
-                await self.look()
-            except Exception:
-                log.exception("the deadlines could not be looked at; trying again")
+            await self.look()
 
     async def look(self) -> None:
-        """One look at all deadlines."""
-        now, s = time.time(), self.settings
-        for live in list(self.live.values()):
-            if now - live.active > s.turn_timeout:
-                await live.expire(f"The person did not answer within {s.turn_timeout:g} s.")
-            elif now - live.record.started > s.session_timeout:
-                await live.expire(f"The person was not done within {s.session_timeout:g} s.")
-        self._deleted()
+        """One look at all deadlines; what is wrong with one sitting keeps none of the others from being looked at."""
+        sittings = list(self.live.values())
+        each([*(live.look for live in sittings), lambda: self._keeper.look(sittings), self._deleted])
 
     def _deleted(self) -> None:
         """`usersim-env study delete` works on the file, beside this server."""
@@ -230,6 +278,7 @@ class Study:
     def _ended(self, live: LiveSitting) -> None:
         record = live.record
         self.records[record.id] = record
+        self._over_since[record.id] = self._desk.now()
         if self.live.pop(record.id, None) is not None:
             self._closed[record.id] = live.session  # the page that is open goes on showing it
         self.agent.release(record.id)

@@ -6,7 +6,6 @@ import importlib
 import os
 import queue
 import sys
-import time
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from typing import Any, ClassVar
 from usersim_env.errors import Abandoned, InstallError, UsageError
 from usersim_env.messages import Message, Say, Stop
 from usersim_env.scene import Scene
+from usersim_env.study.clock import Stopwatch
 from usersim_env.study.session import HINT, Brief, Ending, PersonSession, Phase
 from usersim_env.study.wire import Leave, Move
 from usersim_env.survey import Survey
@@ -40,7 +40,7 @@ class BrowserUser(User):
 
     Args:
         turn_timeout: seconds that one turn may take; then the person has left (`Abandoned`).
-        session_timeout: seconds that the whole episode may take.
+        session_timeout: seconds that all turns of the person may take together; the agent's time does not count.
         announce: is told the address.
         open: opens the address; ``None`` leaves that to the person.
         port: of the page; 0 for a free one.
@@ -79,7 +79,6 @@ class _BrowserSession(UserSession):
         self._user, self.terms = user, user.terms
         self._moves: queue.SimpleQueue[Move] = queue.SimpleQueue()
         self._seconds: list[float] = []
-        self._ends = time.monotonic() + user.session_timeout
         self.session = PersonSession(Brief(scene.instruction, hint=HINT), self._take)
         # From the first turn to `close`: a session that Ctrl-C keeps from its owner has nothing to take down.
         self._server: Any = None
@@ -118,11 +117,9 @@ class _BrowserSession(UserSession):
         with self._clean():
             if self._server is None:
                 self._open_page()
-            asked = time.monotonic()
             if self._moves.empty():  # else the person has left in the meantime
                 self._show(phase, scene.transcript, activity=max(0, scene.waited - 1))
-            move = self._next(min(asked + self._user.turn_timeout, self._ends))
-        self._seconds.append(time.monotonic() - asked)
+            move = self._next(min(self._user.turn_timeout, self._user.session_timeout - sum(self._seconds)))
         if isinstance(move.act, Leave):
             raise Abandoned("The person left the conversation.")
         return move.act
@@ -149,12 +146,15 @@ class _BrowserSession(UserSession):
                 self.close()
             raise
 
-    def _next(self, until: float) -> Move:
-        while (left := until - time.monotonic()) > 0:
-            try:
-                return self._moves.get(timeout=min(left, _GLANCE))
-            except queue.Empty:
-                continue
+    def _next(self, limit: float) -> Move:
+        """The next move; seconds in which this process did not run do not count."""
+        watch, waited = Stopwatch(), 0.0
+        while waited < limit:
+            with suppress(queue.Empty):
+                move = self._moves.get(timeout=min(limit - waited, _GLANCE))
+                self._seconds.append(waited + watch.lap())
+                return move
+            waited += watch.lap()
         user = self._user
         raise Abandoned(
             f"The person did not answer in time (turn_timeout={user.turn_timeout:g} s, "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from usersim_env.domains.canonical import evidence
-from usersim_env.errors import BadReply, UsageError, told
+from usersim_env.errors import BadReply, UsageError
+from usersim_env.notes import kept_notes
 from usersim_env.scene import Scene
 from usersim_env.trace import Seat
 from usersim_env.users.base import KINDS, User, UserSession
@@ -30,11 +30,7 @@ def user_seat(user: User, notes: dict[str, Any] | None = None) -> Seat:
 
 def session_notes(session: UserSession | None) -> dict[str, Any]:
     """What the session wants in the trace, as JSON whatever came: bad notes must not cost the episode."""
-    try:
-        notes = dict(session.notes()) if session is not None else {}
-    except Exception as error:
-        return {"notes_failed": told(error)}
-    return dict(evidence(notes))
+    return kept_notes(session, f"The user side ({type(session).__name__})")
 
 
 def checked_user(user: object) -> User:

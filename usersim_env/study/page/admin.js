@@ -73,8 +73,9 @@ async function refresh() {
   if (!token || document.hidden) return;
   const answer = await get("overview");
   if (answer) {
-    showOverview(await answer.json());
-    byId("trouble").textContent = "";
+    const overview = await answer.json();
+    showOverview(overview);
+    byId("trouble").textContent = overview.trouble ? `Nothing can be saved: ${overview.trouble}.` : "";
     byId("freshness").textContent = `Up to date at ${new Date().toLocaleTimeString()}`;
     for (const id of ["overview", "actions"]) byId(id).hidden = false;
     byId("ask").hidden = true;

@@ -55,8 +55,8 @@ function sessionCells(row) {
     { text: row.state === "open" ? `open (${row.phase})` : row.state, className: "state" },
     { text: row.connected ? "yes" : "" }, number(row.turns), { text: when(row.started) },
     number(row.minutes === null ? "" : row.minutes.toFixed(1)), { text: row.flags.join(", ") },
-    { text: row.failure ?? "" }, number(row.reward ?? "not scored"), { text: row.overall ?? "" },
-    { text: row.consent },
+    { text: [row.failure, row.problem].filter(Boolean).join(": ") }, number(row.reward ?? "not scored"),
+    { text: row.overall ?? "" }, { text: row.consent },
   ];
 }
 

@@ -43,7 +43,8 @@ export async function refreshViewer(get) {
 function show(session) {
   const outcome = session.failure ?? (session.reward === null ? "not scored" : `reward ${session.reward}`);
   byId("viewer-facts").textContent = `${session.task_id}, batch ${session.batch}, participant ${session.participant}, `
-    + `${session.state}, ${outcome}; agreed to consent ${session.consent || "without a number"}`
+    + [session.state, outcome, session.problem].filter(Boolean).join(", ")
+    + `; agreed to consent ${session.consent || "without a number"}`
     + `${session.agreed ? ` on ${when(session.agreed)}` : ""}: ${session.agreed_to}`;
   byId("viewer-instruction").textContent = session.instruction;
   byId("viewer-events").replaceChildren(...session.events.map(eventLine));
