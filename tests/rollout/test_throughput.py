@@ -38,8 +38,8 @@ async def timed_rollout(model: Model, episodes: int) -> tuple[float, list[list[d
     chains: dict[Any, list[dict[str, Any]]] = {}
     plain = transport._keywords
 
-    def kept(model: Model, body: Mapping[str, Any]) -> dict[str, Any]:
-        keywords = plain(model, body)
+    def kept(model: Model, body: Mapping[str, Any], client: Any) -> dict[str, Any]:
+        keywords = plain(model, body, client)
         chains.setdefault(asyncio.current_task(), []).append(keywords)
         return keywords
 

@@ -103,7 +103,7 @@ async def opened(settings: StudySettings, agent: object, clock: Clock) -> AsyncI
 
 async def guest(study: Study, **query: Any) -> Guest:
     """Somebody new, with their page open."""
-    return Guest(study, await study.join(query))
+    return Guest(study, await study.join(query, study.present.version))
 
 
 async def passing(study: Study, clock: Clock, seconds: float) -> None:

@@ -73,14 +73,16 @@ WHERE = {
     "sittings": f"number = {VICTIM}",
     "events": f"n = 1 AND sitting = (SELECT id FROM sittings WHERE number = {VICTIM})",
     "traces": "1",
+    "consents": "1",
 }
 COLUMNS = {
     "study": ("name", "value"),
     "people": ("pseudonym", "ids", "consented", "consent"),
     "sittings": tuple(
         "id person task batch number visit code started ended state last_move flags reward overall failure turns used "
-        "served present problem".split()
+        "served present problem consent agreed".split()
     ),
+    "consents": ("version", "consent"),
     "events": ("sitting", "n", "at", "event", "seconds"),
     "traces": ("sitting", "trace"),
 }

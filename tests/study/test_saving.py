@@ -121,7 +121,7 @@ def test_what_a_single_move_cannot_do_is_not_the_files_fault(tmp_path: Path) -> 
         async with opened(settings(tmp_path), answers, Clock()) as study:
             person = await guest(study)
             with pytest.raises(sqlite3.IntegrityError):
-                await study.store.begin(Person("p", {}, 0.0, ""), person.record)
+                await study.store.begin(Person("p", {}, 0.0, ""), person.record, study.present)
             assert study.store.saving.trouble is None
 
     asyncio.run(scenario())
@@ -151,7 +151,7 @@ def test_everybody_is_told_when_sqlite_takes_a_whole_transaction_back(tmp_path: 
 
             with pytest.raises(sqlite3.OperationalError, match="disk is full"):
                 await study.store._run(job)
-            assert await study.join({})
+            assert await study.join({}, study.present.version)
 
     asyncio.run(scenario())
 
@@ -162,7 +162,7 @@ def test_a_study_that_cannot_be_read_at_all_is_one_clear_line(tmp_path: Path, mo
 
     async def scenario() -> None:
         async with opened(settings(tmp_path), answers, Clock()) as study:
-            await study.join({})
+            await study.join({}, study.present.version)
         study = Study(settings(tmp_path), agent_side(answers))
         with monkeypatch.context() as patch:
             patch.setattr(database, "read_events", malformed)
@@ -253,7 +253,7 @@ def test_who_cannot_be_stored_when_they_join_holds_no_place(tmp_path: Path, monk
             with monkeypatch.context() as patch:
                 patch.setattr(database, "put_sitting", wrong)
                 with pytest.raises(CannotJoin, match="could not be saved"):
-                    await study.join({})
+                    await study.join({}, study.present.version)
             assert not study.records
 
     asyncio.run(scenario())

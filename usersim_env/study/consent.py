@@ -8,7 +8,10 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
+from functools import cache
 from typing import Any, Literal
+
+from pydantic import TypeAdapter
 
 from usersim_env.study.records import Sitting
 from usersim_env.study.settings import StudySettings
@@ -141,12 +144,13 @@ def counted(sittings: Iterable[Sitting], consents: Consents, current: Consent) -
     return lines
 
 
-def stamped(trace: Mapping[str, Any], consent: Consent, agreed: float | None) -> dict[str, Any]:
+def stamped(trace: Mapping[str, Any], consent: Consent, agreed: Any) -> dict[str, Any]:
     """A trace, as JSON values, with the terms and the consent of its person in place of any other."""
     known = trace.get("terms") if not consent.known else None
     licence = known["licence"] if isinstance(known, Mapping) and "licence" in known else consent.licence
     user = trace["user"]
-    at = None if agreed is None else datetime.fromtimestamp(agreed, timezone.utc).isoformat(timespec="seconds")
+    known_time = isinstance(agreed, int | float) and 0 <= agreed < 32e9
+    at = datetime.fromtimestamp(agreed, timezone.utc).isoformat(timespec="seconds") if known_time else None
     notes = {**user["notes"], "consent": {"version": consent.version, "agreed": at, "on_record": consent.known}}
     return {**trace, "user": {**user, "notes": notes}, "terms": {**asdict(consent.terms), "licence": licence}}
 
@@ -154,6 +158,11 @@ def stamped(trace: Mapping[str, Any], consent: Consent, agreed: float | None) ->
 def _read(text: str) -> Consent | None:
     """A stored version; ``None`` for one that cannot be read, which then allows nothing."""
     try:
-        return Consent(**json.loads(text))
-    except (ValueError, TypeError, RecursionError):
+        return _adapter().validate_json(text, strict=True)
+    except (ValueError, TypeError, RecursionError):  # pydantic's own error is a ValueError
         return None
+
+
+@cache
+def _adapter() -> TypeAdapter[Consent]:
+    return TypeAdapter(Consent)
