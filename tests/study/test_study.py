@@ -15,8 +15,8 @@ from usersim_env import read_traces
 from usersim_env.baselines import make_agent
 from usersim_env.errors import UsageError
 from usersim_env.rescore import rescore
-from usersim_env.study import database
 from usersim_env.study.agents import agent_side
+from usersim_env.study.deletion import forget_person
 from usersim_env.study.export import export_study
 from usersim_env.study.settings import StudySettings
 from usersim_env.study.store import Store
@@ -308,9 +308,9 @@ def test_a_participant_is_deleted_beside_a_running_server(settings: Settings) ->
                 await talk(person)
             await finish(done)
             with pytest.raises(UsageError, match="No participant 'p3'"):
-                database.forget_person(chosen.folder, "p3")
-            assert database.forget_person(chosen.folder, "p1") == 1
-            assert database.forget_person(chosen.folder, "p2") == 1
+                forget_person(chosen.folder, "p3")
+            assert forget_person(chosen.folder, "p1") == (1, True)
+            assert forget_person(chosen.folder, "p2") == (1, True)
             await server.study.look()
             await going.until("closed")
             assert (await server.ask(done.address + "/status"))[0] == 200

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from usersim_env.commands.base import command
-from usersim_env.study.database import forget_person
+from usersim_env.errors import UsageError
+from usersim_env.study.deletion import forget_person
 from usersim_env.study.export import export_study
 
 
@@ -23,7 +24,8 @@ def add(commands: Any) -> None:
     export.add_argument("--out", required=True, metavar="FILE.jsonl")
     delete = actions.add_parser("delete", help="delete everything that one participant said")
     delete.add_argument("study", metavar="FOLDER", help="what serve --out wrote")
-    delete.add_argument("--participant", required=True, metavar="ID", help="pseudonym, or the platform's id")
+    delete.add_argument("--participant", required=True, metavar="ID", help="pseudonym, or the PROLIFIC_PID")
+    delete.add_argument("--yes", action="store_true", help="also if that names several people")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -33,8 +35,13 @@ def run(arguments: argparse.Namespace) -> None:
         count = export_study(folder, arguments.out)
         print(f"{count} traces; {arguments.out}")
         return
-    count = forget_person(folder, arguments.participant)
+    done = forget_person(folder, arguments.participant, arguments.yes)
+    if not done.finished:
+        raise UsageError(
+            f"{done.sittings} sessions deleted, but another program is reading {folder}, so their words are still in "
+            "its files. Close that program and type this again; the study's server finishes it by itself as well."
+        )
     print(
-        f"{count} sessions of {arguments.participant} deleted from {folder}. Files that were exported before still "
-        "hold them: export again."
+        f"{done.sittings} sessions of {arguments.participant} deleted; no file in {folder} holds their words. Files "
+        "that were exported or backed up before still do: export again."
     )

@@ -56,7 +56,7 @@ async def notes_of(agent: AgentSide, sitting: str) -> dict[str, Any]:
         asked.cancel()
     if isinstance(found, dict):
         return found
-    log.warning("sitting %s: the agent's notes are left out: %.200r", sitting, found)
+    log.warning("sitting %s: the agent's notes are left out: they are no notes, or did not come", sitting)
     return {}
 
 

@@ -236,7 +236,8 @@ class LiveSitting:
             if self._conversation is not conversation or not isinstance(conversation.turn, AgentTurn):
                 return  # the person has left in the meantime
             if isinstance(found, Failure):
-                log.warning("sitting %s: the agent failed (%s): %.200r", self.record.id, found.kind, found.message)
+                # Not its message, which may quote the person: it goes to the store, where a deletion reaches it.
+                log.warning("sitting %s: the agent failed (%s)", self.record.id, found.kind)
                 conversation.fail(found)
             else:
                 conversation.act(found)

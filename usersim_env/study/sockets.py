@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from usersim_env.study.faults import fault
 from usersim_env.study.limits import BAD_FRAMES, MAX_TABS, PATIENCE, Bucket
 from usersim_env.study.session import PersonSession
 from usersim_env.study.wire import Refused, read_move
@@ -68,7 +69,7 @@ class PageSocket:
         if isinstance(error, asyncio.TimeoutError):
             log.warning("a page was let go: it did not read what it was sent")
         elif isinstance(error, Exception) and not isinstance(error, OSError | RuntimeError | WebSocketDisconnect):
-            log.error("a page was let go: its move could not be handled", exc_info=error)
+            log.error("a page was let go: its move could not be handled (%s)", fault(error))
 
     async def _write(self) -> None:
         await self._send(self._session.hello())

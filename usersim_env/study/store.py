@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, TypeAlias
 from usersim_env.errors import UsageError
 from usersim_env.study import database
 from usersim_env.study.consent import Consent, put_consent
+from usersim_env.study.deletion import erase, forget_sitting
 from usersim_env.study.records import Person, Sitting
 from usersim_env.study.saving import Saving
 from usersim_env.study.settings import StudySettings
@@ -128,7 +129,7 @@ class Store:
 
     async def forget(self, sitting: Sitting) -> None:
         """A sitting whose data the person takes back: only that there was one is left."""
-        await self._run(lambda connection: database.forget_sitting(connection, sitting.id))
+        await self._run(lambda connection: forget_sitting(connection, sitting.id))
 
     async def give_up(self, sitting: Sitting) -> None:
         """Notes that a sitting has failed for a reason of ours; its events stay as they are."""
@@ -165,6 +166,7 @@ class Store:
 
     def _work(self, folder: Path) -> None:
         connection = database.connect(folder)
+        erase(connection)  # what a killed server, or `study delete` beside an open reader, could not finish
         try:
             while (first := self._jobs.get()) is not None:
                 batch, last = [first], False
@@ -175,6 +177,8 @@ class Store:
                         break
                     batch.append(following)
                 _write(connection, batch, self.saving)
+                with contextlib.suppress(sqlite3.Error):  # it stays noted, and the next write tries again
+                    erase(connection)
                 if last:
                     return
         finally:
