@@ -97,6 +97,12 @@ def test_people_are_told_who_receives_their_words() -> None:
             provider_of(spec)
 
 
+def test_an_address_of_the_environment_is_no_provider_that_a_name_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://somebody.example/v1")
+    with pytest.raises(UsageError, match="People must be told who receives"):
+        provider_of("tool_calling:model=openai/gpt-4o")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

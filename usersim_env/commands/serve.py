@@ -13,6 +13,7 @@ from usersim_env.baselines.registry import AGENTS, load
 from usersim_env.commands.base import command
 from usersim_env.domains import LOADERS
 from usersim_env.errors import InstallError, UsageError
+from usersim_env.llm.address import environment_base
 from usersim_env.rollout import select_tasks
 from usersim_env.study.settings import SOURCES, ServerSettings, StudySettings
 
@@ -124,7 +125,8 @@ def provider_of(spec: str) -> str:
         return "nobody else"
     if name == "tool_calling" and "api_base" not in settings:
         model = next((part[6:] for part in settings.split(",") if part.startswith("model=")), "")
-        if "/" in model:
+        # An address from the environment is somebody else's, whoever the model's name says it is.
+        if "/" in model and environment_base(model.split("/")[0]) is None:
             return f"{model.split('/')[0]} (model {model.split('/', 1)[1]})"
     raise UsageError(
         f"People must be told who receives what they write to {spec}: --provider 'Example Inc., USA', or "
