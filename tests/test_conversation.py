@@ -305,3 +305,24 @@ def test_what_a_user_side_raises_becomes_a_failure(error: Exception, kind: str, 
 def test_rules_refuse_a_senseless_limit(steps: Any) -> None:
     with pytest.raises(UsageError, match="max_steps is a whole number of at least 1, got"):
         Rules(max_steps=steps)
+
+
+def test_ctrl_c_inside_a_tool_leaves_a_machine_that_restore_accepts(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = MOCK.task("mock/train/0")
+    conversation = Conversation(task, World(MOCK), Rules(max_steps=2), 0)
+    conversation.hear(Say("Please move my repair."))
+
+    def interrupted(world: World, call: ToolCall) -> object:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(World, "call", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            conversation.act(ToolCall("find_ticket", {"email": "ada@mock.example"}))
+    again = Conversation.restore(task, World(MOCK), conversation.events, Rules(max_steps=2), 0)
+    assert (conversation.steps, conversation.events) == (again.steps, again.events) == (0, again.events)
+    assert type(again.turn) is type(conversation.turn) is AgentTurn
+    for _ in range(2):  # both steps are still there
+        assert not conversation.over
+        conversation.act(ToolCall("find_ticket", {"email": "ada@mock.example"}))
+    assert conversation.steps == 2 and isinstance(conversation.turn, SurveyTurn)

@@ -167,7 +167,7 @@ def _style(lowered: Sequence[str], words: Sequence[Sequence[str]]) -> dict[str, 
 def _amounts(lengths: Sequence[int]) -> dict[str, float]:
     total = sum(lengths)
     mean = total / len(lengths)
-    spread = math.sqrt(sum((length - mean) ** 2 for length in lengths) / len(lengths))
+    spread = math.sqrt(math.fsum((length - mean) ** 2 for length in lengths) / len(lengths))
     return {
         "verbosity_cv": spread / mean if total else 0.0,
         "info_frontload": sum(lengths[:2]) / total if total else 0.0,

@@ -139,19 +139,18 @@ class Conversation:
     def act(self, call: ToolCall) -> ToolResult | None:
         """The agent's action. A tool's result is returned at once; ``None`` means that the user side has the turn."""
         self._expect(_AGENT)
-        self.steps += 1
         try:
             arguments = checked(call.arguments)
         except Exception as error:  # a foreign object may raise anything when it is looked at
             text = str(error) if isinstance(error, NotJson) else f"arguments cannot be read ({type(error).__name__})"
             result = ToolResult(call.name, f"Error: {text:.500}", error=True)
-            self.events.append(_acted(call.name, evidence(call.arguments), result, refused=True))
+            self._count(_acted(call.name, evidence(call.arguments), result, refused=True))
             self._after_step()
             return result
         if call.name == RESPOND:
             return self._respond(arguments)
         result = self.world.call(ToolCall(call.name, arguments))
-        self.events.append(_acted(call.name, arguments, result))
+        self._count(_acted(call.name, arguments, result))
         if call.name in self.world.domain.terminal:
             self._end("transfer")
         else:
@@ -163,10 +162,10 @@ class Conversation:
         if type(content) is not str:
             text = f"Error: respond needs a str 'content', got {type(content).__name__}"
             result = ToolResult(RESPOND, text, error=True)
-            self.events.append(_acted(RESPOND, arguments, result))
+            self._count(_acted(RESPOND, arguments, result))
             self._after_step()
             return result
-        self.events.append({"event": "act", "name": RESPOND, "arguments": arguments})
+        self._count({"event": "act", "name": RESPOND, "arguments": arguments})
         self.messages.append(Message("agent", content))
         self._phase = _USER if self._opened else _OPENING
         return None
@@ -238,6 +237,11 @@ class Conversation:
         if self._phase not in phases:
             raise OutOfTurn(f"The episode waits for {_NAMES[self._phase]}, not for {_NAMES[phases[0]]}.")
 
+    def _count(self, event: Event) -> None:
+        """A step and its event come together: Ctrl-C inside a tool leaves neither, and `restore` agrees."""
+        self.events.append(event)
+        self.steps += 1
+
     def _after_step(self) -> None:
         if self.steps >= self.rules.max_steps:
             self._end("limit")
@@ -296,8 +300,7 @@ class Conversation:
         kind = event["event"]
         if kind == "act" and event.get("refused"):
             self._expect(_AGENT)
-            self.steps += 1
-            self.events.append(dict(event))
+            self._count(dict(event))
             self._after_step()
         elif kind == "act":
             self.act(ToolCall(event["name"], event["arguments"]))

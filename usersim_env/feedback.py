@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -109,5 +110,5 @@ class Feedback:
         if self.survey is not None:
             answers = self.survey.normalised()
             found |= {f"survey.{name}": x for name, x in answers.items()}
-            found["survey.mean"] = sum(answers.values()) / len(answers)
+            found["survey.mean"] = math.fsum(answers.values()) / len(answers)
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timezone
 
 from usersim_env.conversation import Conversation
@@ -72,4 +73,4 @@ def _cost(*seats: Seat) -> float | None:
     """What the seats report together; a seat that reports no ``cost`` has called no model of ours."""
     costs = [known_cost(seat.notes["cost"]) for seat in seats if "cost" in seat.notes]
     known = [cost for cost in costs if cost is not None]
-    return sum(known) if known and len(known) == len(costs) else None
+    return math.fsum(known) if known and len(known) == len(costs) else None

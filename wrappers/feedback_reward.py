@@ -97,12 +97,12 @@ class FeedbackReward(TauWrapper):
             return reward, info | {"valid": False}
         there = {name: weight for name, weight in self._weights.items() if name in feedback.signals}
         reward -= feedback.reward
-        whole, part = (sum(map(abs, weights.values())) for weights in (self._weights, there))
+        whole, part = (math.fsum(map(abs, weights.values())) for weights in (self._weights, there))
         if len(there) < len(self._weights) and not (self._renormalise and part):
             names = ", ".join(name for name in self._weights if name not in there)
             failure = Failure("user", "missing_signals", f"The feedback lacks {names}.")
             return reward, info | {"valid": False, "missing_signals": names, "failure": failure}
-        mix = sum(weight * feedback.signals[name] for name, weight in there.items())
+        mix = math.fsum(weight * feedback.signals[name] for name, weight in there.items())
         return reward + mix * (whole / part), info
 
 
