@@ -19,6 +19,7 @@ from usersim_env.cli import main
 from usersim_env.commands.serve import load_agent, provider_of
 from usersim_env.errors import UsageError
 from usersim_env.llm import Completion, Request
+from usersim_env.study.settings import ServerSettings
 
 MODULE = """
 async def serve_customer(messages, info):
@@ -108,6 +109,9 @@ def test_an_address_of_the_environment_is_no_provider_that_a_name_tells(monkeypa
     [
         (["--host", "0.0.0.0"], "is open to others: say how they reach it"),
         (["--public-url", "study.example.org"], "public_url is the address that people type"),
+        (["--port", "99999"], "port is a whole number from 0 (a free one) to 65535, got 99999"),
+        (["--joins-per-minute", "0"], "joins_per_minute is a number above 0, got 0"),
+        (["--joins-per-minute", "nan"], "joins_per_minute is a number above 0, got nan"),
         (["--tasks", "99"], "--tasks 99: mock test has the tasks"),
     ],
 )
@@ -135,3 +139,24 @@ def test_a_model_that_is_resumed_is_told_what_it_did_and_not_asked() -> None:
     roles = [message["role"] for message in asked[0].messages]
     assert roles == ["system", "user", "assistant", "tool", "assistant", "user"]
     assert asked[0].messages[3]["tool_call_id"] == asked[0].messages[2]["tool_calls"][0]["id"]
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("HTTPS://Study.Example.ORG:443/", "https://study.example.org"),
+        ("https://study.example.org:8443", "https://study.example.org:8443"),
+        ("http://study.example.org:80", "http://study.example.org"),
+        ("https://[::1]:443", "https://[::1]"),
+    ],
+)
+def test_the_public_address_is_as_a_browser_writes_it(url: str, origin: str) -> None:
+    assert ServerSettings(public_url=url).origin(8000) == origin
+
+
+def test_a_folder_that_is_open_to_others_gets_files_that_are_not(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir(mode=0o755)
+    with serving(folder, "--domain", "mock", "--tasks", "0", "--agent", "clerk"):
+        modes = {path.name: oct(path.stat().st_mode & 0o777) for path in folder.iterdir()}
+    assert "study.sqlite-wal" in modes and set(modes.values()) == {"0o600"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,8 @@ def connect(folder: Path) -> sqlite3.Connection:
     Raises:
         UsageError: it was written by a newer version, or is no such file.
     """
+    # For its owner's eyes only, also in a folder that is open to others; SQLite gives its other files the same mode.
+    os.close(os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o600))
     connection = sqlite3.connect(folder / FILE, isolation_level=None, timeout=30.0, check_same_thread=False)
     connection.text_factory = text_of
     try:

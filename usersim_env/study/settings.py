@@ -118,6 +118,10 @@ class ServerSettings:
     joins_per_minute: float = 60
 
     def __post_init__(self) -> None:
+        if type(self.port) is not int or not 0 <= self.port <= 65535:
+            raise UsageError(f"port is a whole number from 0 (a free one) to 65535, got {self.port!r}.")
+        if not 0 < self.joins_per_minute < float("inf"):
+            raise UsageError(f"joins_per_minute is a number above 0, got {self.joins_per_minute!r}.")
         parts = urlsplit(self.public_url or "http://x")
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:
             raise UsageError(
@@ -130,7 +134,10 @@ class ServerSettings:
     def origin(self, port: int) -> str:
         """``https://host`` of the pages, with the port that is listened at."""
         if self.public_url is not None:
+            # As a browser writes it in Origin: lower case, and without the port that goes without saying.
             parts = urlsplit(self.public_url)
-            return f"{parts.scheme}://{parts.netloc}"
+            usual = {"http": 80, "https": 443}[parts.scheme]
+            name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+            return f"{parts.scheme}://{name}" + (f":{parts.port}" if parts.port not in (None, usual) else "")
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{port}"
