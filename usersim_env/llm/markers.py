@@ -26,23 +26,24 @@ class Marker(NamedTuple):
 
 
 _THOUGHT = r"(?:think(?:ing)?|thoughts?|reasoning|reflections?|scratch_?pad|(?:inner_?)?monologue|analysis|cot)"
+# Every repetition is bounded: the texts come from a model, and none may take long to read.
 _TAG = (
     # <think> DeepSeek, Qwen, GLM, Kimi K2, Nemotron, Olmo …; <thinking>, <thought> EXAONE, <seed:think> Seed-OSS,
     # <mm:think> MiniMax M3, <think:opensource> Hunyuan, <longcat_think> LongCat, <ifm|think> K2-Horizon,
     # <|think|> the recordings of arXiv:2603.11245, <|think:start|> Solar Open 2, <|plamo:begin_think:plamo|> PLaMo,
     # <|START_THINKING|> Command A, <|begin_of_thought|> Open Thinker. The brackets may be wide or escaped.
-    r"(?:<|＜|&lt;)[ \t]*[|｜]?[ \t]*(?P<slash>/?)[ \t]*(?P<before>(?:[a-z0-9]{1,20}[:|_.]){0,3}?)"
+    r"(?:<|＜|&lt;)[ \t]{0,8}[|｜]?[ \t]{0,8}(?P<slash>/?)[ \t]{0,8}(?P<before>(?:[a-z0-9]{1,20}[:|_.]){0,3}?)"
     rf"{_THOUGHT}(?P<after>(?:[:_*][a-z0-9]{{0,20}}){{0,3}})"
-    r"(?:[ \t]+[^<>\n]{0,80})?(?P<empty>/?)[ \t]*[|｜]?[ \t]*(?:>|＞|&gt;)"
+    r"(?:[ \t]{1,8}[^<>\n]{0,80})?(?P<empty>/?)[ \t]{0,8}[|｜]?[ \t]{0,8}(?:>|＞|&gt;)"
 )
 _OPEN = r"\[THINK\]|◁think▷|<\|inner_prefix\|>|\[unused16\]"  # Mistral, Kimi-VL, Apertus, Pangu
 _CLOSE = r"\[/THINK\]|◁/think▷|<\|inner_suffix\|>|\[unused17\]|<channel\|>|<\|close\|>think<\|sep\|>"
-_SPEAKER = r"(?:<\|start\|>[ \t]*assistant)?[ \t]*"
+_SPEAKER = r"(?:<\|start\|>[ \t]{0,8}assistant)?[ \t]{0,8}"
 _CHANNEL = (
-    rf"{_SPEAKER}(?:to=[\w.\-]{{1,80}}[ \t]*)?<\|channel\|>[ \t]*(?P<channel>\w{{1,40}})[^<]{{0,120}}"
+    rf"{_SPEAKER}(?:to=[\w.\-]{{1,80}}[ \t]{{0,8}})?<\|channel\|>[ \t]{{0,8}}(?P<channel>\w{{1,40}})[^<]{{0,120}}"
     r"(?:<\|constrain\|>[^<]{0,40})?<\|message\|>"  # gpt-oss (Harmony)
     rf"|{_SPEAKER}to=(?P<to>[\w.\-]{{1,80}})<\|message\|>"  # Muse
-    r"|<\|start\|>[ \t]*assistant[ \t]*<\|message\|>"
+    r"|<\|start\|>[ \t]{0,8}assistant[ \t]{0,8}<\|message\|>"
     r"|<\|channel>(?P<gemma>\w{0,40})\n?"  # Gemma 4
     r"|<\|open\|>(?P<kimi>\w{1,40})<\|sep\|>"  # Kimi K3
     r"|(?:<\|message_model\|>)?<\|content_(?!model_end)(?P<inkling>\w{1,40})\|>"  # Inkling
