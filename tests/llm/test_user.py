@@ -170,7 +170,7 @@ def test_verify_drafts_until_the_supervisor_agrees(fake: Any) -> None:
     assert "I am Bo." in prompt(asked[1]) and INSTRUCTION in prompt(asked[1]) and "I am Ada." in prompt(asked[3])
     assert session.notes() == {
         "calls": 4, "retries": 0, "replayed": 0, "prompt_tokens": 40, "completion_tokens": 20, "cost": 0.004,
-        "verifications": 2,
+        "reasoning_tokens": 0, "cached_tokens": 0, "verifications": 2,
     }  # fmt: skip
 
 
