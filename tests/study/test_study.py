@@ -56,6 +56,11 @@ async def talk(person: Person) -> None:
     await person.until("you")
 
 
+async def come_to_the_questions(person: Person) -> None:
+    await person.move("stop", text="")
+    await person.until("survey")
+
+
 async def finish(person: Person) -> None:
     await person.move("stop", text="Bye!")
     await person.fill_survey()
@@ -241,8 +246,7 @@ def test_who_leaves_at_the_survey_has_had_a_whole_conversation(settings: Setting
         async with served(chosen, helpful) as server:
             person = await server.person()
             await talk(person)
-            await person.move("stop", text="")
-            await person.until("survey")
+            await come_to_the_questions(person)
             if how == "leaves":
                 await person.move("leave")
             await person.until("closed")
@@ -267,8 +271,7 @@ def test_who_leaves_at_the_survey_and_was_promised_deletion_is_deleted(settings:
         async with served(chosen, helpful) as server:
             person = await server.person()
             await talk(person)
-            await person.move("stop", text="")
-            await person.until("survey")
+            await come_to_the_questions(person)
             await person.move("leave")
             assert person.phase == "closed" and "has been deleted" in person.state["ending"]["text"]
             assert person.state["ending"]["code"] is None

@@ -136,7 +136,7 @@ class Held:
     def __init__(self) -> None:
         self.go = asyncio.Event()
 
-    async def __call__(self, messages: Any, info: Mapping[str, Any]) -> dict[str, Any]:
+    async def answer(self, messages: Any, info: Mapping[str, Any]) -> dict[str, Any]:
         await self.go.wait()
         return await answers(messages, info)
 
@@ -146,11 +146,7 @@ def test_an_agent_slower_than_the_limit_of_the_session_is_the_agents_failure(tmp
 
     async def scenario() -> None:
         agent = Held()
-
-        async def asked(messages: Any, info: Any) -> dict[str, Any]:
-            return await agent(messages, info)
-
-        async with opened(chosen, asked, clock) as study:
+        async with opened(chosen, agent.answer, clock) as study:
             people = [await guest(study) for _ in range(3)]
             waiting = [asyncio.create_task(person.say("Hello there")) for person in people]
             await asyncio.sleep(0.05)
@@ -176,11 +172,7 @@ def test_after_a_slow_agent_the_person_has_all_their_time(tmp_path: Path) -> Non
 
     async def scenario() -> None:
         agent = Held()
-
-        async def asked(messages: Any, info: Any) -> dict[str, Any]:
-            return await agent(messages, info)
-
-        async with opened(chosen, asked, clock) as study:
+        async with opened(chosen, agent.answer, clock) as study:
             person = await guest(study)
             await passing(study, clock, 14 * MINUTE)
             waiting = asyncio.create_task(person.say("Hello there"))

@@ -93,16 +93,12 @@ def _kind(error: Exception, status: int | None) -> str:
         return "quota"
     if name in KINDS:
         return KINDS[name]
-    if (inside := _status_inside(error)) is not None:
-        if inside == 429:
-            return "quota" if "insufficient_quota" in _texts(error) else "rate_limit"
-        if inside >= 500 or inside in RETRIED:
-            return "outage"
-        return "auth" if inside in (401, 403) else "refused_request"
+    if (inside := _status_inside(error)) == 429:
+        return "quota" if "insufficient_quota" in _texts(error) else "rate_limit"
+    if inside is not None:
+        return _kind_of(inside)
     if any(type(link).__module__.startswith(("httpx", "httpcore")) for link in _links(error)):
-        if status is None or status >= 500 or status in RETRIED:
-            return "outage"
-        return "auth" if status in (401, 403) else "refused_request"
+        return _kind_of(status)
     if "api_key" in str(error) and "redential" in str(error):
         return "auth"
     # No transport error, no error status of the server: what came could not be read.
@@ -110,6 +106,13 @@ def _kind(error: Exception, status: int | None) -> str:
     if isinstance(code, int) and code >= 500:
         return "bad_reply"
     return "bad_reply" if any(isinstance(e, json.JSONDecodeError) for e in _links(error)) else "refused_request"
+
+
+def _kind_of(status: int | None) -> str:
+    """Of a failure that the status tells; ``None``: no answer came."""
+    if status is None or status >= 500 or status in RETRIED:
+        return "outage"
+    return "auth" if status in (401, 403) else "refused_request"
 
 
 def _status(error: Exception) -> int | None:

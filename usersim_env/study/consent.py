@@ -56,11 +56,11 @@ class Consent:
         """What it allows, in one line."""
         if not self.known:
             return "not on record: no training, no sharing, and leaving deletes"
-        training, sharing = (f"{what} {'' if yes else 'not '}allowed" for what, yes in self._allowed())
-        return f"licence {self.licence!r}, {training}, {sharing}, leaving {self.withdrawal}s, text to {self.provider}"
-
-    def _allowed(self) -> tuple[tuple[str, bool], tuple[str, bool]]:
-        return ("training", self.training), ("sharing", self.sharing)
+        training, sharing = ("allowed" if yes else "not allowed" for yes in (self.training, self.sharing))
+        return (
+            f"licence {self.licence!r}, training {training}, sharing {sharing}, leaving {self.withdrawal}s, "
+            f"text to {self.provider}"
+        )
 
 
 def consent_of(settings: StudySettings) -> Consent:

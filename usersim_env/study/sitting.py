@@ -211,7 +211,7 @@ class LiveSitting:
         if self._consent.withdrawal == "keep":
             at_survey = isinstance(self._conversation.turn, SurveyTurn)
             self._conversation.fail(Failure("user", "abandoned", "The person left the study."))
-            await self._store(move.id, state="no_survey" if at_survey else "withdrawn")
+            await self._store(move.id, state=None if at_survey else "withdrawn")
             self.leave()
             return
         try:

@@ -166,8 +166,8 @@ class Store:
 
     def _work(self, folder: Path) -> None:
         connection = database.connect(folder)
-        erase(connection)  # what a killed server, or `study delete` beside an open reader, could not finish
         try:
+            _finish_deletions(connection)  # of a server that was killed, or of `study delete` beside an open reader
             while (first := self._jobs.get()) is not None:
                 batch, last = [first], False
                 while len(batch) < _BATCH and not self._jobs.empty():
@@ -177,12 +177,16 @@ class Store:
                         break
                     batch.append(following)
                 _write(connection, batch, self.saving)
-                with contextlib.suppress(sqlite3.Error):  # it stays noted, and the next write tries again
-                    erase(connection)
+                _finish_deletions(connection)
                 if last:
                     return
         finally:
             connection.close()
+
+
+def _finish_deletions(connection: sqlite3.Connection) -> None:
+    with contextlib.suppress(sqlite3.Error):  # what is left stays noted, and the next write tries again
+        erase(connection)
 
 
 def _write(connection: sqlite3.Connection, batch: Sequence[_Asked], saving: Saving) -> None:

@@ -168,14 +168,14 @@ class Study:
             CannotJoin: says why.
         """
         found = self._place(query)
-        if agreed_to != self.present.version and not isinstance(found, Sitting):
-            raise ConsentChanged("The text has changed since you opened this page. Please read it again.")
         if isinstance(found, Sitting):
             if (begun := self._begun.get(found.id)) is not None:
                 await asyncio.shield(begun)
                 if found.id not in self.records:
                     raise CannotJoin(_NOT_SAVED)
             return self.token(found.id)
+        if agreed_to != self.present.version:
+            raise ConsentChanged("The text has changed since you opened this page. Please read it again.")
         person, record = found
         # The place is taken before anything is waited for, so nobody else can get it.
         begun = self._begun[record.id] = asyncio.get_running_loop().create_future()

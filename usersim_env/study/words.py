@@ -17,7 +17,7 @@ _MARKDOWN = MarkdownIt("js-default").disable("image")
 
 def consent_html(settings: StudySettings) -> str:
     """The consent: the owner's text or ours, then the facts of this study."""
-    return _html(settings.consent, "consent.md") + str(_MARKDOWN.render(facts(settings)))
+    return _consent_html(settings, facts(settings))
 
 
 def rules_html(settings: StudySettings) -> str:
@@ -27,7 +27,7 @@ def rules_html(settings: StudySettings) -> str:
 
 def earlier_consent_html(settings: StudySettings) -> str:
     """The consent as it was before people were asked about sharing; only a hash of it is in older files."""
-    return _html(settings.consent, "consent.md") + str(_MARKDOWN.render("\n".join(_facts(settings))))
+    return _consent_html(settings, "\n".join(_facts(settings)))
 
 
 def facts(settings: StudySettings) -> str:
@@ -46,6 +46,10 @@ def _facts(settings: StudySettings) -> list[str]:
         f"- Your conversation is kept under a pseudonym. Terms of use: {_plain(settings.licence)}.",
         f"- AI models {training} be trained on it.",
     ]
+
+
+def _consent_html(settings: StudySettings, listed: str) -> str:
+    return _html(settings.consent, "consent.md") + str(_MARKDOWN.render(listed))
 
 
 def _html(path: str | os.PathLike[str] | None, ours: str) -> str:
