@@ -75,7 +75,7 @@ def test_a_file_that_is_gone_is_said_and_nothing_is_acknowledged(
             assert (await person.say("Are these words lost?"))["code"] == "not_saved"
             _, welcome, _ = await server.ask("/welcome")
             assert "Nothing can be saved at the moment" in welcome["problem"]
-            status, refused, _ = await server.ask("/join", {"query": {}, "consent": True}, origin=server.origin)
+            status, refused, _ = await server.ask("/join", server.agreed({}), origin=server.origin)
             assert status == 409 and "could not be saved" in refused["error"]
             _, seen, _ = await server.ask("/admin/api/overview", authorization=f"Bearer {TOKEN}")
             assert message in seen["trouble"]
