@@ -63,7 +63,7 @@ statistics: setup  ## coverage of the intervals, error rates of the tests and of
 bench: setup  ## time the engine beside the upstream one
 	@$(BIN)/usersim-env bench
 
-study-proofs: setup  ## 200 people at once, and 100 kills, on the study server (ten minutes on a quiet machine)
+study-proofs: setup  ## the study server: 200 people at once, kills, deletions, an address that takes all (half an hour)
 	@$(BIN)/python -m pytest -q -s -m slow tests/study $(PYTEST_ARGS)
 
 # torch and the training libraries are large and do not go together in one environment, so they have two of their own.

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import uvicorn
@@ -16,9 +17,10 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from usersim_env.study.agents import agent_side
+from usersim_env.study.connections import Connections
 from usersim_env.study.local import uvicorn_config
 from usersim_env.study.server import study_app
-from usersim_env.study.settings import StudySettings
+from usersim_env.study.settings import ServerSettings, StudySettings
 from usersim_env.study.study import Study
 from usersim_env.study.transport import listen
 from usersim_env.survey import QUESTIONS
@@ -73,12 +75,15 @@ class Server:
 
 
 @asynccontextmanager
-async def served(settings: StudySettings, agent: object) -> AsyncIterator[Server]:
-    """Serves a study on this loop, at a free port."""
+async def served(settings: StudySettings, agent: object, **changes: Any) -> AsyncIterator[Server]:
+    """Serves a study on this loop, at a free port; `changes` are of its `ServerSettings`."""
     study = Study(settings, agent_side(agent))
     listening = listen("127.0.0.1", 0)
     origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    running = uvicorn.Server(uvicorn_config(study_app(study, TOKEN, origin, 1e6), graceful=1))
+    limits = replace(ServerSettings(joins_per_minute=1e6, connections_per_address=1000), **changes)
+    connections = Connections(limits.connections or 4000, limits.connections_per_address, limits.proxies())
+    app = study_app(study, TOKEN, origin, limits, connections)
+    running = uvicorn.Server(uvicorn_config(app, 1, connections, limits.proxies()))
     study.resume()
     task = asyncio.create_task(running.serve([listening]))
     watching = asyncio.create_task(study.watch())

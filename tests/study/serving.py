@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 _ADDRESS = re.compile(r"Study: (http://[\d.]+:(\d+))/")
+_NO_LIMITS = ("--joins-per-minute", "1e6", "--connections-per-address", "1000")
 _COMMAND = (sys.executable, "-c", "from usersim_env.cli import main; raise SystemExit(main())", "serve")
 
 
@@ -21,21 +22,22 @@ class ServerProcess:
     Args:
         folder: of the study; the server's own words go to ``server.log`` beside it.
         words: of the command line, such as ``--domain mock``.
+        limits: those of the server; without them everything comes from one address, as from one machine it does.
     """
 
-    def __init__(self, folder: Path, *words: str) -> None:
+    def __init__(self, folder: Path, *words: str, limits: tuple[str, ...] = _NO_LIMITS) -> None:
         self.folder, self.log = folder, folder.with_name(f"{folder.name}.log")
         self.origin = ""
         self.peak = 0.0
         """Largest resident memory of any run so far, in MB."""
-        self._words, self._port = words, "0"
+        self._words, self._port = (*words, *limits), "0"
         self._process: subprocess.Popen[bytes] | None = None
         self._read = 0
 
     def start(self) -> None:
         """Starts it and does not wait."""
         self._read = self.log.stat().st_size if self.log.exists() else 0
-        words = (*_COMMAND, *self._words, "--port", self._port, "--joins-per-minute", "1e6", "--out", str(self.folder))
+        words = (*_COMMAND, *self._words, "--port", self._port, "--out", str(self.folder))
         environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(words, stdout=log, stderr=log, cwd=ROOT, env=environment)
@@ -56,10 +58,17 @@ class ServerProcess:
 
     def memory(self) -> float:
         """Its peak of resident memory, in MB."""
+        self.peak = max(self.peak, self._status("VmHWM"))
+        return self.peak
+
+    def resident(self) -> float:
+        """Its resident memory now, in MB."""
+        return self._status("VmRSS")
+
+    def _status(self, field: str) -> float:
         assert self._process is not None
         status = Path(f"/proc/{self._process.pid}/status").read_text()
-        self.peak = max(self.peak, int(status.split("VmHWM:")[1].split()[0]) / 1024)
-        return self.peak
+        return int(status.split(f"{field}:")[1].split()[0]) / 1024
 
     def cpu(self) -> float:
         """Seconds of processor time that it has used."""

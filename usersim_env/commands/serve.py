@@ -59,11 +59,31 @@ def add(commands: Any) -> None:
         "--session-timeout", type=float, default=StudySettings.session_timeout, metavar="SECONDS",
         help="of all turns of a person, and of the agent, together (default: 3600)",
     )  # fmt: skip
-    server = parser.add_argument_group("the server")
+    _add_server(parser.add_argument_group("the server"))
+
+
+def _add_server(server: Any) -> None:
     server.add_argument("--host", default=ServerSettings.host)
     server.add_argument("--port", type=int, default=ServerSettings.port, help="0 for a free one (default: 8000)")
     server.add_argument("--public-url", metavar="URL", help="how people reach it, https://study.example.org")
     server.add_argument("--joins-per-minute", type=float, default=ServerSettings.joins_per_minute, metavar="N")
+    server.add_argument(
+        "--trusted-proxy", action="append", metavar="CIDR",
+        help="network of a proxy whose X-Forwarded-For is believed; may be given several times "
+        "(default: this machine, if there is a --public-url)",
+    )  # fmt: skip
+    server.add_argument(
+        "--connections", type=int, metavar="N", help="at once in all (default: as many as the system allows, to 4000)"
+    )
+    server.add_argument(
+        "--connections-per-address", type=int, default=ServerSettings.connections_per_address, metavar="N",
+        help="at once from one network address (default: 64)",
+    )  # fmt: skip
+    server.add_argument(
+        "--open-per-address", type=int, metavar="N",
+        help="conversations at once from one network address, where people come by a link (default with a "
+        "--public-url: half the places, and ten at most)",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -93,7 +113,16 @@ def run(arguments: argparse.Namespace) -> None:
         turn_timeout=a.turn_timeout,
         session_timeout=a.session_timeout,
     )
-    served = ServerSettings(a.host, a.port, a.public_url, a.joins_per_minute)
+    served = ServerSettings(
+        host=a.host,
+        port=a.port,
+        public_url=a.public_url,
+        joins_per_minute=a.joins_per_minute,
+        connections=a.connections,
+        connections_per_address=a.connections_per_address,
+        open_per_address=a.open_per_address,
+        trusted_proxies=a.trusted_proxy,
+    )
     try:
         server = importlib.import_module("usersim_env.study.server")  # on first use: it needs an extra
     except ImportError as error:

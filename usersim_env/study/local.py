@@ -6,14 +6,16 @@ import asyncio
 import secrets
 import socket
 import threading
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Coroutine, Sequence
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from usersim_env.errors import UserSideError
 from usersim_env.study.addresses import NotFound
+from usersim_env.study.connections import Connections, Network
 from usersim_env.study.limits import MAX_FRAME, quiet
 from usersim_env.study.session import PersonSession
 from usersim_env.study.transport import HttpConnection, SocketConnection, listen
@@ -23,18 +25,25 @@ T = TypeVar("T")
 _START = 20.0  # seconds; a loop that is not up by then will not come up
 
 
-def uvicorn_config(app: ASGIApp, graceful: int) -> uvicorn.Config:
+def uvicorn_config(
+    app: ASGIApp, graceful: int, connections: Connections, proxies: Sequence[Network] = ()
+) -> uvicorn.Config:
     """How every server of ours runs: one process, nothing on the console, frames of a bounded size.
 
     Args:
         app: what it serves.
         graceful: seconds that open requests get at the end.
+        connections: counts those of this server.
+        proxies: networks whose word is taken for whom a request is from.
     """
     quiet("uvicorn.error", *(f"usersim_env.study.{name}" for name in ("keeping", "sockets", "transport", "web")))
     return uvicorn.Config(
         app,
-        http=HttpConnection,
-        ws=SocketConnection,
+        http=cast(type[asyncio.Protocol], partial(HttpConnection, connections=connections)),
+        ws=cast(type[asyncio.Protocol], partial(SocketConnection, connections=connections)),
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=[str(network) for network in proxies],
+        backlog=128,  # asyncio accepts so many at once, before any can be refused: each is an open file
         log_config=None,
         log_level="warning",  # below it, uvicorn writes addresses of people into the log
         access_log=False,
@@ -52,11 +61,12 @@ class LocalServer:
     Args:
         app: what it serves.
         listening: the socket where it is asked; closed at the end.
+        connections: counts those of this server.
     """
 
-    def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, listening: socket.socket, connections: Connections) -> None:
         self._socket = listening
-        self._server = uvicorn.Server(uvicorn_config(app, graceful=1))
+        self._server = uvicorn.Server(uvicorn_config(app, 1, connections))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="usersim-env-page", daemon=True)
 
@@ -108,5 +118,6 @@ def serve_one(session: PersonSession, port: int) -> tuple[LocalServer, str]:
             raise NotFound("There is no conversation at this address.")
         return session
 
-    server = LocalServer(app_of(person_routes(find, {origin})), listening)
+    connections = Connections()
+    server = LocalServer(app_of(person_routes(find, {origin}, connections)), listening, connections)
     return server, f"{origin}/s/{token}"

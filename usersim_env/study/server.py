@@ -17,7 +17,9 @@ from starlette.types import ASGIApp
 from usersim_env.errors import UsageError
 from usersim_env.study.admin import admin_routes, admin_token
 from usersim_env.study.agents import agent_side
-from usersim_env.study.limits import MAX_BODY, PATIENCE, Buckets
+from usersim_env.study.connections import Connections, raise_descriptor_limit, room_for
+from usersim_env.study.doorkeeper import Doorkeeper
+from usersim_env.study.limits import MAX_BODY, PATIENCE, Buckets, quiet
 from usersim_env.study.local import uvicorn_config
 from usersim_env.study.settings import ServerSettings, StudySettings
 from usersim_env.study.study import CannotJoin, ConsentChanged, Study
@@ -48,7 +50,11 @@ async def _serve(study: Study, server: ServerSettings, say: Callable[[str], obje
         raise UsageError(f"Cannot listen at {server.host}:{server.port}: {error.strerror}. Is it in use?") from None
     origin = server.origin(listening.getsockname()[1])
     token = admin_token(study.settings.folder)
-    running = uvicorn.Server(uvicorn_config(study_app(study, token, origin, server.joins_per_minute), graceful=2))
+    most = server.connections or room_for(raise_descriptor_limit())
+    connections = Connections(most, server.connections_per_address, server.proxies())
+    app = study_app(study, token, origin, server, connections)
+    quiet("asyncio")  # it says for each connection that it could not take where the process has no files left
+    running = uvicorn.Server(uvicorn_config(app, 2, connections, server.proxies()))
     try:
         study.resume()
     except UsageError:
@@ -76,24 +82,26 @@ def _stop(running: uvicorn.Server) -> None:
     running.should_exit = True
 
 
-def study_app(study: Study, token: str, origin: str, joins_per_minute: float = 60) -> ASGIApp:
+def study_app(study: Study, token: str, origin: str, server: ServerSettings, connections: Connections) -> ASGIApp:
     """The whole app.
 
     Args:
         study: what it serves.
         token: of the admin page.
         origin: ``https://host`` of its pages.
-        joins_per_minute: people who may begin from one network address.
+        server: the limits of what one network address may do.
+        connections: counts those of the server.
     """
+    per_minute = server.joins_per_minute
     routes = [
-        *_welcome_routes(study, origin, Buckets(joins_per_minute / 60, joins_per_minute)),
-        *person_routes(study.find, {origin}),
+        *_welcome_routes(study, origin, Buckets(per_minute / 60, per_minute), Doorkeeper(study, server)),
+        *person_routes(study.find, {origin}, connections),
         *admin_routes(study, token),
     ]
     return app_of(routes)
 
 
-def _welcome_routes(study: Study, origin: str, rate: Buckets) -> list[BaseRoute]:
+def _welcome_routes(study: Study, origin: str, rate: Buckets, door: Doorkeeper) -> list[BaseRoute]:
     settings = study.settings
 
     async def page(request: Request) -> Response:
@@ -123,7 +131,8 @@ def _welcome_routes(study: Study, origin: str, rate: Buckets) -> list[BaseRoute]
         if given.get("consent") is not True:
             return JSONResponse({"error": "Please agree first, or close this page."}, 400)
         try:
-            return JSONResponse({"address": f"/s/{await study.join(given['query'], str(given.get('version')))}"})
+            token = await door.join(peer(request), given["query"], str(given.get("version")))
+            return JSONResponse({"address": f"/s/{token}"})
         except ConsentChanged as error:
             return JSONResponse({"error": str(error), "changed": True}, 409)
         except CannotJoin as error:

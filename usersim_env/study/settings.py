@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from usersim_env.domains import Task, get_domain
 from usersim_env.errors import UsageError, unknown
+from usersim_env.study.connections import PER_ADDRESS, Network, read_networks
 from usersim_env.study.limits import MAX_CHARS
 
 SOURCES = ("link", "prolific")
@@ -101,6 +102,10 @@ class StudySettings:
         return tuple(domain.task(task_id) for task_id in self.tasks)
 
 
+_HERE = ("127.0.0.1", "::1", "localhost")
+_MOST_OPEN = 10  # conversations from one network address, where nothing else is said
+
+
 @dataclass(frozen=True)
 class ServerSettings:
     """Where a study is served.
@@ -110,14 +115,30 @@ class ServerSettings:
         port: 0 for a free one.
         public_url: how people reach it, ``https://study.example.org``; needed where that is not this machine.
         joins_per_minute: people who may begin from one network address.
+        connections: at once in all; as many as the system allows, 4000 at most, where it is ``None``.
+        connections_per_address: at once from one network address.
+        open_per_address: conversations at once that were begun from one network address, where people come by a
+            link; where it is ``None``, half the places of the study and ten at most, and any number where nobody
+            but this machine can reach the study.
+        trusted_proxies: addresses or networks of proxies that people come through. What they write into
+            ``X-Forwarded-For`` is believed. Where it is ``None``, this machine is one if there is a ``public_url``.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
     public_url: str | None = None
     joins_per_minute: float = 60
+    connections: int | None = None
+    connections_per_address: int = PER_ADDRESS
+    open_per_address: int | None = None
+    trusted_proxies: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("connections", "connections_per_address", "open_per_address"):
+            number = getattr(self, name)
+            if number is not None and (type(number) is not int or number < 1):
+                raise UsageError(f"{name} is a whole number of at least 1, got {number!r}.")
+        read_networks(self.trusted_proxies or ())
         if type(self.port) is not int or not 0 <= self.port <= 65535:
             raise UsageError(f"port is a whole number from 0 (a free one) to 65535, got {self.port!r}.")
         if not 0 < self.joins_per_minute < float("inf"):
@@ -128,8 +149,20 @@ class ServerSettings:
                 f"public_url is the address that people type, without a path: https://study.example.org, "
                 f"got {self.public_url!r}."
             )
-        if self.host not in ("127.0.0.1", "::1", "localhost") and self.public_url is None:
+        if self.host not in _HERE and self.public_url is None:
             raise UsageError(f"host {self.host!r} is open to others: say how they reach it, public_url='https://…'.")
+
+    def proxies(self) -> tuple[Network, ...]:
+        """The networks of trusted proxies."""
+        if self.trusted_proxies is not None:
+            return read_networks(self.trusted_proxies)
+        return read_networks(("127.0.0.0/8", "::1") if self.public_url is not None else ())
+
+    def most_open(self, places: int) -> int:
+        """Conversations at once from one network address, in a study of so many places."""
+        if self.open_per_address is not None:
+            return self.open_per_address
+        return max(1, min(_MOST_OPEN, places // 2)) if self.public_url is not None else places
 
     def origin(self, port: int) -> str:
         """``https://host`` of the pages, with the port that is listened at."""

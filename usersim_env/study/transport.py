@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import html
+import json
 import logging
 import socket
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -16,6 +19,7 @@ from websockets.frames import Frame
 from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
+from usersim_env.study.connections import Connections
 from usersim_env.study.limits import PATIENCE, Bucket
 from usersim_env.study.sockets import POLICY
 from usersim_env.study.web import HEADERS
@@ -23,6 +27,7 @@ from usersim_env.study.web import HEADERS
 log = logging.getLogger(__name__)
 
 _PIECE = 1024  # bytes that are looked at before the limits are
+_PARTING = 2.0  # seconds that a connection which is refused has to ask for something, and to be told
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -44,22 +49,70 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class HttpConnection(H11Protocol):
-    """Closes when no whole request came for `PATIENCE` seconds; answers what is no HTTP with our headers."""
+    """Closes when no whole request came for `PATIENCE` seconds; answers what is no HTTP with our headers.
+
+    Args:
+        connections: where it is counted. One that is too many gets an answer that says so, and is closed.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        connections: Connections,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._counted = connections
+        self._refusal: tuple[int, str] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there."""
         super().connection_made(transport)
-        self.loop.call_later(PATIENCE, self._look, self.cycle)
+        self._refusal = self._counted.join(transport)
+        if self._refusal is None:
+            self._timer = self.loop.call_later(PATIENCE, self._look, self.cycle)
+            return
+        log.warning("a connection was refused (%d): there are too many", self._refusal[0])
+        if self._counted.may_linger(transport):
+            self._timer = self.loop.call_later(_PARTING, transport.abort)
+        else:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone, and nothing of it stays: a timer would hold it."""
+        self._rest()
+        self._counted.part(self.transport)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """What the client sent; one that is refused is told why, in a page where it asked for one."""
+        if self._refusal is None:
+            super().data_received(data)
+        elif not self.transport.is_closing():
+            self.transport.write(_refused(*self._refusal, page=b"text/html" in data.lower()))
+            self.transport.close()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """From here on the connection is a `SocketConnection`."""
+        self._rest()
+        super().handle_websocket_upgrade(event)
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _look(self, before: RequestResponseCycle | None) -> None:
-        if self.transport.is_closing() or self.transport.get_protocol() is not self:
-            return  # gone, or a websocket by now
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is before and (cycle is None or cycle.response_complete):
             log.warning("a connection was closed: it sent no whole request in time")
             self.transport.abort()
             return
-        self.loop.call_later(PATIENCE, self._look, cycle)
+        self._timer = self.loop.call_later(PATIENCE, self._look, cycle)
 
     def send_400_response(self, msg: str) -> None:
         """What came is no HTTP; where an answer was already given or begun, there is nothing more to say."""
@@ -68,6 +121,21 @@ class HttpConnection(H11Protocol):
             head = ["HTTP/1.1 400 Bad Request", *lines, "content-length: 0", "connection: close", "", ""]
             self.transport.write("\r\n".join(head).encode("ascii"))
         self.transport.close()
+
+
+def _refused(status: int, text: str, page: bool) -> bytes:
+    """A whole answer that refuses a request."""
+    kind = "text/html; charset=utf-8" if page else "application/json"
+    words = f"<!doctype html><title>Study</title><p>{html.escape(text)}</p>" if page else json.dumps({"error": text})
+    body = words.encode()
+    fields = HEADERS | {
+        "content-type": kind,
+        "content-length": str(len(body)),
+        "retry-after": "60",
+        "connection": "close",
+    }
+    head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*head, "", ""]).encode("ascii") + body
 
 
 class _Handshake(ServerProtocol):
@@ -80,7 +148,11 @@ class _Handshake(ServerProtocol):
 
 
 class SocketConnection(WebSocketsSansIOProtocol):
-    """Counts what never becomes a message: pings, pongs and fragments without end."""
+    """Counts what never becomes a message: pings, pongs and fragments without end.
+
+    Args:
+        connections: where it was counted when it began as an `HttpConnection`.
+    """
 
     def __init__(
         self,
@@ -88,10 +160,18 @@ class SocketConnection(WebSocketsSansIOProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        connections: Connections,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._connections = connections
         self.conn = _Handshake(max_size=config.ws_max_size, logger=self.logger)
         self._rate = Bucket(rate=5, burst=60)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._connections.part(self.transport)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """A little at a time, so that no more than that is done before a limit is noticed."""

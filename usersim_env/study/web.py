@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from usersim_env.study.addresses import Find, NotFound
+from usersim_env.study.connections import CROWDED, Connections, network_of
 from usersim_env.study.limits import Buckets
 from usersim_env.study.sockets import PageSocket
 
@@ -50,12 +50,13 @@ class _Denied(Exception):
         self.text, self.status = text, status
 
 
-def person_routes(find: Find, origins: Collection[str]) -> list[BaseRoute]:
+def person_routes(find: Find, origins: Collection[str], connections: Connections) -> list[BaseRoute]:
     """The routes of a person's address.
 
     Args:
         find: looks a token up.
         origins: ``https://host`` of pages that may open a socket.
+        connections: counts the sockets of each network.
     """
     opened = Buckets(rate=1, burst=30)
 
@@ -80,10 +81,15 @@ def person_routes(find: Find, origins: Collection[str]) -> list[BaseRoute]:
             session = find(token)
             if not opened.take(token):
                 raise _Denied("Too many connections at once. Please wait a moment.", 429)
+            if not connections.join_socket(network := peer(websocket)):
+                raise _Denied(CROWDED[1], CROWDED[0])
         except (NotFound, _Denied) as error:
             await websocket.send_denial_response(JSONResponse({"error": error.text}, error.status))
             return
-        await PageSocket(websocket, session).run()
+        try:
+            await PageSocket(websocket, session).run()
+        finally:
+            connections.part_socket(network)
 
     return [
         Route("/s/{token}", page),
@@ -107,15 +113,8 @@ def same_origin(connection: HTTPConnection, origins: Collection[str]) -> bool:
 
 
 def peer(connection: HTTPConnection) -> str:
-    """The network that asks, whatever address of its own a client chooses; behind a proxy on this machine, the
-    client's that the proxy names.
-    """
-    host = connection.client.host if connection.client is not None else ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host[:100]
-    return str(ipaddress.ip_network((host, 64), strict=False)) if address.version == 6 else host
+    """The network that asks (`network_of`); behind a trusted proxy, that of the client which the proxy names."""
+    return network_of(connection.client.host if connection.client is not None else "")
 
 
 def app_of(routes: Sequence[BaseRoute]) -> ASGIApp:

@@ -10,7 +10,7 @@ const OFFLINE = "The study cannot be reached. Please check your connection and t
 export async function welcome() {
   byId("welcome-retry").hidden = true;
   showProblem("");
-  let words = { title: "Study", consent: "", rules: "", version: "", minutes: null, problem: OFFLINE };
+  let words = { title: "Study", consent: "", rules: "", version: "", minutes: null, problem: OFFLINE, error: "" };
   let reached = false;
   try {
     const answer = await fetch(`/welcome${location.search}`, { cache: "no-store" });
@@ -29,7 +29,7 @@ export async function welcome() {
   byId("minutes").textContent = `Takes about ${words.minutes} minutes.`;
   byId("join").hidden = !reached || Boolean(words.problem);
   byId("welcome-retry").hidden = reached;
-  showProblem(reached ? words.problem : (words.problem ?? OFFLINE));
+  showProblem(reached ? words.problem : words.error || OFFLINE); // an answer that refuses says why in `error`
 }
 
 /** @param {string | null | undefined} text */
@@ -77,7 +77,6 @@ async function askToJoin() {
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ query: Object.fromEntries(new URLSearchParams(location.search)), consent: true, version }),
     });
-    if (answer.status === 429) return { error: "Too many tries in a short time. Please wait a minute." };
     const { address, error, changed } = await answer.json();
     if (changed) {
       byId("consent").checked = false; // they agreed to other words
