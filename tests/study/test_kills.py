@@ -61,7 +61,7 @@ class Killing:
         await asyncio.to_thread(self.server.start)
         await asyncio.to_thread(self.server.wait)
         names = itertools.count(1)
-        ending = asyncio.create_task(self._kill(kills, longest))
+        ending = asyncio.create_task(self.kill(kills, longest))
 
         async def seat() -> None:
             while True:
@@ -74,7 +74,7 @@ class Killing:
         rng = random.Random(f"thought {self.seed}")
         await asyncio.gather(ending, *(seat() for _ in range(people)))
 
-    async def _kill(self, kills: int, longest: float) -> None:
+    async def kill(self, kills: int, longest: float) -> None:
         rng = random.Random(f"kill {self.seed}")
         while self.kills < kills:
             early = self.kills % 5 == 2

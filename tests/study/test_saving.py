@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -255,5 +257,31 @@ def test_who_cannot_be_stored_when_they_join_holds_no_place(tmp_path: Path, monk
                 with pytest.raises(CannotJoin, match="could not be saved"):
                     await study.join({}, study.present.version)
             assert not study.records
+
+    asyncio.run(scenario())
+
+
+_LOOKS_AND_CLOSES = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+print(connection.execute("SELECT count(*) FROM sittings").fetchone()[0])
+connection.close()
+"""
+
+
+def test_another_program_that_closes_the_file_takes_no_transaction_with_it(tmp_path: Path) -> None:
+    """The last to close the file of a study removes its log; while it is served, that is nobody but the server."""
+
+    async def scenario() -> None:
+        async with served(settings(tmp_path), answers) as server:
+            person = await server.person()
+            await person.open()
+            file = server.study.settings.folder / database.FILE
+            look = [sys.executable, "-c", _LOOKS_AND_CLOSES, str(file)]
+            seen = await asyncio.to_thread(subprocess.run, look, capture_output=True, text=True, check=True)
+            assert int(seen.stdout) > 0
+            assert file.with_name(f"{file.name}-wal").exists()
+            assert (await person.say("Hello"))["type"] == "ack"
+            await person.close()
 
     asyncio.run(scenario())

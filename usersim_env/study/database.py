@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -66,7 +67,10 @@ def connect(folder: Path) -> sqlite3.Connection:
         UsageError: it was written by a newer version, or is no such file.
     """
     # For its owner's eyes only, also in a folder that is open to others; SQLite gives its other files the same mode.
-    os.close(os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o600))
+    # A file that exists is never opened here: closing it would drop the locks that this process holds on it, and the
+    # next program to close the file would remove the log that our last transactions are in.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     connection = sqlite3.connect(folder / FILE, isolation_level=None, timeout=30.0, check_same_thread=False)
     connection.text_factory = text_of
     try:
