@@ -51,12 +51,21 @@ def task_of(trace: Trace) -> Task:
     return task
 
 
-def _from_json(here: Task, content: Mapping[str, Any], where: str) -> Task:
+def read_task(content: Mapping[str, Any], where: str) -> tuple[str, tuple[ToolCall, ...], tuple[str, ...]]:
+    """Instruction, expected calls and required outputs of `Trace.task`.
+
+    Raises:
+        TraceError: it is no task.
+    """
     try:
         calls = tuple(ToolCall(call["name"], dict(call["arguments"])) for call in content["expected_calls"])
         instruction, outputs = content["instruction"], tuple(content["required_outputs"])
     except (KeyError, TypeError, ValueError) as error:
         raise TraceError(f"{where}: expected {', '.join(FIELDS)} (got {content!r:.80}): {error!r}") from None
-    if not isinstance(instruction, str) or not all(isinstance(output, str) for output in outputs):
-        raise TraceError(f"{where}: instruction is a str, required_outputs a list of them (got {content!r:.80})")
-    return Task(here.id, here.domain, here.split, instruction, calls, outputs)
+    if not all(isinstance(text, str) for text in (instruction, *outputs, *(call.name for call in calls))):
+        raise TraceError(f"{where}: instruction, outputs and names of tools are texts (got {content!r:.80})")
+    return instruction, calls, outputs
+
+
+def _from_json(here: Task, content: Mapping[str, Any], where: str) -> Task:
+    return Task(here.id, here.domain, here.split, *read_task(content, where))

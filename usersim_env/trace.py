@@ -83,7 +83,8 @@ class Trace:
         id: what makes the episode this one (task, seats, seed, rules), hashed; equal for a repetition.
         events: what the conversation was told, in order; `Conversation.restore` plays them.
         ended_by: ``user``, ``transfer``, ``limit``, ``failure``, ``recording`` (one that played the user side had no
-            more turns: not scored), or ``cut`` for an episode that was broken off.
+            more turns: not scored), ``cut`` for an episode that was broken off, or ``agent`` where another program let
+            the agent end it.
         reward: the rule reward; ``None`` when the episode is not scored.
         survey: answers by field, or ``None``.
         scoring: version of the scoring rules.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import warnings
@@ -19,6 +20,7 @@ from usersim_env.json_lines import JsonLines
 from usersim_env.line_kind import LineKind
 from usersim_env.messages import RESPOND
 from usersim_env.trace import SCHEMA, Trace
+from usersim_env.trace_values import check_values
 
 EVENT_FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "act": {"name": str, "arguments": dict},
@@ -88,7 +90,7 @@ class TraceWriter:
 
 def _whole(line: bytes) -> bool:
     try:
-        json.loads(line)
+        _loads(line)
     except ValueError:
         return False
     return True
@@ -171,7 +173,7 @@ def parse(line: bytes, where: str) -> Trace:
     """One line as a `Trace`; what is wrong with it is a `TraceError` that begins with ``where``."""
     try:
         # Not pydantic's own JSON reader: it refuses the lone surrogates that a model may have written.
-        content = json.loads(line, parse_constant=_no_constant)
+        content = _loads(line)
         _check_schema(content, where)
         trace = _adapter().validate_python(content)
     except TraceError:
@@ -184,11 +186,26 @@ def parse(line: bytes, where: str) -> Trace:
         raise TraceError(f"{where}: {at}: {first['msg']} (got {str(first['input'])[:80]!r}). Is it a trace?") from None
     for number, event in enumerate(trace.events):
         _check_event(event, f"{where}: events.{number}")
+    check_values(trace, where)
     return trace
+
+
+def _loads(line: bytes) -> Any:
+    try:
+        return json.loads(line, parse_constant=_no_constant, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits} is too large for a number")
+    return number
 
 
 def _check_schema(content: Any, where: str) -> None:

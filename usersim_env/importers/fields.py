@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from dataclasses import dataclass
+from typing import Any
 
 from usersim_env.domains.canonical import NotJson, checked
 from usersim_env.errors import TraceError
@@ -13,11 +14,31 @@ SHOWN = 80
 """Characters of a wrong value that an error shows."""
 
 
+@dataclass(frozen=True)
+class NotJsonHere:
+    """Stands in a value for what is no JSON, so that one bad number does not take the records around it along."""
+
+    problem: str
+
+
 def load_json(text: str | bytes) -> Any:
     """A JSON value; unlike `json.loads` it refuses ``NaN``, a key given twice, and bottomless nesting.
 
     Raises:
         ValueError: what is wrong with the text.
+    """
+    value = load_records(text)
+    problem = problem_in(value)
+    if problem is not None:
+        raise ValueError(problem)
+    return value
+
+
+def load_records(text: str | bytes) -> Any:
+    """The same, with `NotJsonHere` in the place of what is no JSON where the text around it is.
+
+    Raises:
+        ValueError: the text is no JSON at all.
     """
     try:
         return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
@@ -25,16 +46,27 @@ def load_json(text: str | bytes) -> Any:
         raise ValueError("nested too deep") from None
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+def problem_in(value: object) -> str | None:
+    """What the first `NotJsonHere` in a value says."""
+    if isinstance(value, NotJsonHere):
+        return value.problem
+    if isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            if isinstance(part, dict | list | tuple | NotJsonHere) and (found := problem_in(part)) is not None:
+                return found
+    return None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _no_constant(name: str) -> NotJsonHere:
+    return NotJsonHere(f"{name} is no JSON number")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any] | NotJsonHere:
     found = dict(pairs)
     if len(found) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in found if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r:.{SHOWN}} occurs twice in one object")
+        return NotJsonHere(f"the key {twice!r:.{SHOWN}} occurs twice in one object")
     return found
 
 

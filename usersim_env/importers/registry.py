@@ -11,9 +11,10 @@ from typing import Any
 from usersim_env.errors import TraceError, UsageError, unknown
 from usersim_env.importers import openai_messages, simulation_run, tau_bench, tau_usi
 from usersim_env.importers.episode import ImportSettings
-from usersim_env.importers.fields import load_json
+from usersim_env.importers.fields import NotJsonHere, load_json, load_records, problem_in
 from usersim_env.trace import Trace
 from usersim_env.trace_file import TraceWriter
+from usersim_env.trace_values import check_values
 
 AUTO = "auto"
 
@@ -134,7 +135,10 @@ def read_file(
         try:
             if isinstance(record, TraceError):
                 raise record
+            if (problem := problem_in(record)) is not None:
+                raise TraceError(f"{where}: not JSON: {problem}")
             trace, notes = found.read(record, where, settings)
+            check_values(trace, where)
         except TraceError as error:
             if not settings.skip_broken:
                 raise
@@ -147,7 +151,7 @@ def recognised(path: str | os.PathLike[str]) -> str | None:
     """The format of a file, or ``None`` where it is none of these; a list that is no JSON is a `TraceError`."""
     content = Path(path).read_bytes()
     try:
-        value = load_json(content)
+        value = load_records(content)
     except ValueError as error:
         if content.lstrip()[:1] == b"[":
             raise TraceError(f"{path}: not JSON: {error}") from None
@@ -161,7 +165,7 @@ def _records(path: Path, name: str) -> Iterator[tuple[Format, str, Any]]:
         raise TraceError(f"No file at {path}: expected one of the formats {', '.join(FORMATS)}.")
     content = path.read_bytes()
     try:
-        value = load_json(content)
+        value = load_records(content)
     except ValueError as error:
         lines = list(_lines(path, content))
         values = [value for _, value in lines if not isinstance(value, TraceError)]
@@ -174,6 +178,8 @@ def _records(path: Path, name: str) -> Iterator[tuple[Format, str, Any]]:
             else:
                 yield from ((found, at, record) for at, record in found.records([value], where))
         return
+    if isinstance(value, NotJsonHere):
+        raise TraceError(f"{path}: not JSON: {value.problem}")
     found = _format(path, name, value)
     yield from ((found, where, record) for where, record in found.records(value, str(path)))
 

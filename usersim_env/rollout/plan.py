@@ -17,6 +17,7 @@ from usersim_env.domains import get_domain
 from usersim_env.env import TauEnv
 from usersim_env.errors import UsageError
 from usersim_env.json_lines import JsonLines
+from usersim_env.scoring import SCORING_VERSION
 from usersim_env.trace import Trace
 from usersim_env.trace_file import TRACES, iter_traces, latest
 
@@ -116,8 +117,20 @@ def _plan(settings: RolloutSettings, wanted: Mapping[str, tuple[str, int]]) -> P
     out = settings.out
     traces = latest(iter_traces(out)) if out is not None and Path(out).exists() else []
     others = frozenset(trace.id for trace in traces) - wanted.keys()
+    _same_scoring(settings, (trace for trace in traces if trace.id in wanted))
     finished = (t for t in traces if t.ended_by != "cut" and not (settings.retry_failed and t.failure))
     return Plan(wanted, {trace.id: trace for trace in finished if trace.id in wanted}, others)
+
+
+def _same_scoring(settings: RolloutSettings, traces: Iterable[Trace]) -> None:
+    """Rewards of two scoring versions must not come into one result without a word."""
+    for trace in traces:
+        if trace.valid and trace.scoring != SCORING_VERSION:
+            raise UsageError(
+                f"{settings.out}: trace {trace.id} ({trace.task_id}) was scored by version "
+                f"{trace.scoring or 'unknown'} of the rules, this is version {SCORING_VERSION}. Name another --out, or "
+                f"compare the rewards with: usersim-env rescore {settings.out}"
+            )
 
 
 def select_tasks(domain: str, split: str, selection: str) -> list[str]:
