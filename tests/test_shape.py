@@ -23,9 +23,10 @@ ORDER = """
     domains.task domains.overlay domains.calculate domains.world domains.functions domains.sound domains.folder
     domains.tau_bench domains.upstream_engine domains.mock.* domains.__init__ notes scoring behaviour feedback
     trace recorded_task trace_values trace_file scene cassette llm* conversation provenance agent threads study.limits
-    study.clock study.faults study.wire study.session study.addresses study.sockets study.connections study.web
-    study.transport study.local users.base users.seating episode users.scripted users.agenda* users.llm*
-    users.recorded.* users.replay users.terminal users.browser users.__init__ env_settings env multi_agent.*
+    study.clock study.faults study.wire study.session study.overtime study.addresses study.sockets study.connections
+    study.web study.transport study.settings study.words study.markdown study.local users.base users.seating episode
+    users.scripted users.agenda* users.llm* users.recorded.* users.replay users.terminal users.browser users.__init__
+    env_settings env multi_agent.*
     registration rollout.* estimate play task_list groups importers.* rescore gap.* rating_file rate study.* checking.*
     bench wrappers.* adapters.* __init__ baselines.* demo commands.* cli
 """.split()

@@ -21,7 +21,7 @@ from usersim_env.trace import Trace, episode_id
 from usersim_env.trace_file import TraceWriter
 from usersim_env.transcript import render_events
 from usersim_env.users.base import User
-from usersim_env.users.seating import checked_user, user_seat
+from usersim_env.users.seating import checked_user, released, user_seat
 
 OPTIONS = ("task_id", "user", "tools", "lazy_open")
 
@@ -205,6 +205,7 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+        released(self._user)
         super().close()
 
     # -- inside ----------------------------------------------------------------------------------------------------

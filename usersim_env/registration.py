@@ -33,6 +33,10 @@ OWN = {
     "channel": ("human",),
     "turn_timeout": ("human",),
     "session_timeout": ("human",),
+    "host": ("human",),
+    "port": ("human",),
+    "rules": ("human",),
+    "markdown": ("human",),
 }
 """Keywords of some user sides only."""
 CHANNELS = ("browser", "terminal")
@@ -141,7 +145,8 @@ def make_env(
         render_mode: ``ansi`` or ``human``.
         keywords: ``user``, a `User` to sit there instead; ``persona`` for the agenda user (a name)
             and the LLM user (text); ``model`` for the LLM user (a name or a `Model`); ``channel`` for a person,
-            ``browser`` or ``terminal``, with ``turn_timeout`` and ``session_timeout`` (seconds) in the browser;
+            ``browser`` or ``terminal``; in the browser with ``turn_timeout`` and ``session_timeout`` (seconds), the
+            page's ``host`` and ``port``, ``rules`` (a Markdown file) and ``markdown``, as `BrowserUser` has them;
             `REPLAY` for recordings (their tasks are what `reset` draws from); the fields of `EnvSettings`.
 
     Raises:
@@ -187,13 +192,15 @@ def _default_user(domain: str, side: str, own: dict[str, Any]) -> User:
     )
 
 
-def _person(channel: str = "browser", **timeouts: Any) -> User:
+def _person(channel: str = "browser", **page: Any) -> User:
     if channel not in CHANNELS:
         raise unknown("channel", channel, CHANNELS)
     if channel == "browser":
-        return BrowserUser(**timeouts)
-    if timeouts:
-        raise UsageError(f"{', '.join(timeouts)}: goes with channel='browser'; at the terminal nobody is hurried.")
+        return BrowserUser(**page)
+    if page:
+        raise UsageError(
+            f"{', '.join(page)}: goes with channel='browser'; at the terminal there is no page and no hurry."
+        )
     return TerminalUser()
 
 

@@ -220,7 +220,7 @@ def _against(person: Participant, trace: Trace) -> Iterator[str]:
         for e in trace.events
         if e["event"] == "say" or e.get("name") == RESPOND
     ]
-    if person.shown != talk:
+    if [{"role": message["role"], "text": message["text"]} for message in person.shown] != talk:
         yield f"was shown {person.shown!r:.500}, exported {talk!r:.500}"
     if trace.survey != ANSWERS or not person.code:
         yield f"survey {trace.survey}, code {person.code!r}"

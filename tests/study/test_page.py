@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import shutil
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -18,6 +20,7 @@ from usersim_env.baselines import make_agent
 from usersim_env.study.export import export_study
 from usersim_env.study.settings import StudySettings
 from usersim_env.survey import QUESTIONS
+from usersim_env.users.browser import BrowserUser
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
@@ -230,3 +233,78 @@ def test_the_admin_page(browser: Browser, study: Callable[..., Running]) -> None
     assert "mock/train/0" not in stranger.page.content()
     stranger.context.close()
     person.context.close()
+
+
+LISTED = """I found **two** flights for you:
+
+| flight | leaves | price |
+| --- | --- | --- |
+| HAT012 | 07:15 | $120 |
+| HAT205 | 13:40 | $95 |
+
+1. Reply with the *number* of the one that you want.
+2. Then I book it: `book HAT012`. See [our rules](https://example.org/rules).
+"""
+
+
+async def lists(messages: Any, info: Any) -> dict[str, Any]:
+    return {"name": "respond", "arguments": {"content": LISTED}}
+
+
+def test_an_agent_that_writes_markdown(browser: Browser, study: Callable[..., Running], tmp_path: Path) -> None:
+    running = study(lists)
+    visit = Visit(browser, running.server.origin)
+    visit.begin()
+    visit.say("**Hello**, a flight please", answers=1)
+    message = visit.page.locator(".message.agent")
+    expect(message.locator("td")).to_have_count(6)
+    expect(message.locator("li")).to_have_count(2)
+    expect(message).to_contain_text("our rules (https://example.org/rules)")
+    assert message.locator("a, img, script").count() == 0
+    expect(visit.page.locator(".message.user")).to_have_text("**Hello**, a flight please")
+    visit.shot("markdown")
+    assert visit.errors == []
+    visit.context.close()
+    typed = study(lists, markdown=False, out=tmp_path / "typed")
+    visit = Visit(browser, typed.server.origin)
+    visit.begin()
+    visit.say("Hello", answers=1)
+    expect(visit.page.locator(".message.agent")).to_contain_text("| HAT012 | 07:15 | $120 |")
+    visit.context.close()
+
+
+def test_the_page_of_an_env_shows_one_conversation_after_another(browser: Browser) -> None:
+    """One tab for the env's life; the person asks for the next conversation, and nothing of the last one is left."""
+    addresses: queue.Queue[str] = queue.Queue()
+    env = gym.make("TauMock-v0", user=BrowserUser(announce=lambda text: addresses.put(text.split()[-1]), open=None))
+    answer = {"name": "respond", "arguments": {"content": "It is **done**. Anything else?"}}
+
+    def play() -> None:
+        for seed in range(2):
+            env.reset(seed=seed, options={"task_id": f"mock/train/{seed}"})
+            while not env.step(answer)[2]:
+                pass
+        env.close()
+
+    playing = threading.Thread(target=play)
+    playing.start()
+    visit = Visit(browser, addresses.get(timeout=30))
+    page = visit.page
+    expect(page.locator("#rules")).to_contain_text("Say things in your own words")
+    for number in range(2):
+        expect(page.locator("#box")).to_be_enabled()
+        expect(page.locator(".message")).to_have_count(0)
+        visit.say(f"Hello {number}", answers=1)
+        page.locator("#end").click()
+        page.locator("#confirm-yes").click()
+        fill_survey(page)
+        expect(page.locator("#ending-text")).to_have_text("Your answers have been recorded.")
+        if number == 0:
+            expect(page.locator("#next")).to_be_visible()
+            visit.shot("next-conversation")
+            page.locator("#next").click()
+    playing.join(20)
+    expect(page.locator("#may-close")).to_have_text("You may close this page now.")
+    assert not playing.is_alive() and addresses.empty()
+    assert [error for error in visit.errors if "ERR_CONNECTION_REFUSED" not in error] == []
+    visit.context.close()

@@ -133,7 +133,8 @@ def test_states_hold_what_is_new() -> None:
     later = owner.session.state(since=1)
     assert (later["from"], len(later["messages"]), later["activity"]) == (1, 1, 3)
     owner.session.show("done", ASKED, ending=Ending("Thanks", "X1", "https://pay.example"))
-    assert owner.session.state(2)["ending"] == {"text": "Thanks", "code": "X1", "redirect": "https://pay.example"}
+    ending = {"text": "Thanks", "code": "X1", "redirect": "https://pay.example", "next": None}
+    assert owner.session.state(2)["ending"] == ending
     quiet = PersonSession(Brief("", activity=False), owner.take)
     assert quiet.state()["activity"] is None
 

@@ -22,6 +22,7 @@ import pytest
 from tests.study.people import Person, request
 from usersim_env import TauEnv
 from usersim_env.errors import UnknownName, UsageError
+from usersim_env.study.words import rules_html
 from usersim_env.users.browser import BrowserUser
 from usersim_env.users.terminal import TerminalUser
 
@@ -68,21 +69,23 @@ class Sitter:
 
 
 @contextmanager
-def made(script: Script, **settings: Any) -> Iterator[tuple[gym.Env[Any, Any], Sitter]]:
+def made(
+    script: Script, others: int = 0, settings: dict[str, Any] | None = None
+) -> Iterator[tuple[gym.Env[Any, Any], Sitter]]:
     sitter = Sitter(script)
     env = gym.make(
-        "TauMock-v0", user=BrowserUser(announce=sitter.announce, open=None, **{"turn_timeout": 30.0} | settings)
+        "TauMock-v0", user=BrowserUser(announce=sitter.announce, open=None, **{"turn_timeout": 30.0} | (settings or {}))
     )
     try:
         yield env, sitter
     finally:
         env.close()
         sitter.rest()
-    assert [t.name for t in threading.enumerate() if "usersim" in t.name or "AnyIO" in t.name] == []
+    names = [t.name for t in threading.enumerate() if "usersim" in t.name or "AnyIO" in t.name]
+    assert len(names) == others, names
     for address in sitter.addresses:
-        port = urlsplit(address).port
-        assert port is not None
-        with socket.create_server(("127.0.0.1", port)):
+        parts = urlsplit(address)
+        with socket.create_server((parts.hostname or "", parts.port or 0)):
             pass
 
 
@@ -99,7 +102,7 @@ async def whole(person: Person) -> None:
 
 
 def test_an_episode() -> None:
-    with made(whole) as (env, sitter):
+    with made(whole) as (env, _):
         observation, info = env.reset(seed=0, options=TASK)
         assert info["valid"] and observation["content"].startswith("Please move")
         env.step(MOVE)
@@ -110,10 +113,96 @@ def test_an_episode() -> None:
         trace = env.unwrapped.trace()
         assert (trace.user.kind, trace.user.name, trace.terms.training) == ("human", "browser", False)
         assert len(trace.user.notes["seconds_per_turn"]) == 3
-        # A second episode in the same env has a page of its own.
-        env.reset(seed=1, options=TASK)
+
+
+async def several(person: Person, count: int) -> list[dict[str, Any]]:
+    """As many conversations as there are, in one tab; the state of each at its end, and when the next one began."""
+    ends = []
+    for number in range(count):
+        await whole(person)
+        if number < count - 1:
+            while (person.state["ending"] or {}).get("next") != "now":
+                await person.read()
+        ends.append(person.state["ending"])
+        await person.close()
+    return ends
+
+
+def test_one_address_and_one_tab_for_every_episode_of_an_env() -> None:
+    ends: list[dict[str, Any]] = []
+
+    async def script(person: Person) -> None:
+        ends.extend(await several(person, 3))
+
+    with made(script) as (env, sitter):
+        for seed in range(3):
+            observation, info = env.reset(seed=seed, options=TASK)
+            assert info["valid"] and observation["content"].startswith("Please move")
+            env.step(MOVE)
+            assert env.step(HELLO)[2]
+        assert len(sitter.addresses) == 1
+    assert [end["next"] for end in ends] == ["now", "now", "later"]
+
+
+def test_who_waits_for_another_conversation_is_told_that_there_is_none() -> None:
+    async def script(person: Person) -> None:
+        await whole(person)
+        assert person.state["ending"]["next"] == "later"
+        while person.state["ending"]["next"] is not None:
+            await person.read()
+
+    with made(script) as (env, _):
+        env.reset(seed=0, options=TASK)
         env.step(HELLO)
-        assert len(set(sitter.addresses)) == 2
+
+
+def test_the_page_is_that_of_a_study(tmp_path: Path) -> None:
+    """The two kinds of human trace come from people who were told the same."""
+    seen: list[str] = []
+
+    async def script(person: Person) -> None:
+        await person.open()
+        seen.append(person.hello["rules"])
+        await person.close()
+        await whole(person)
+        seen.extend(message.get("html", "as typed") for message in person.messages)
+
+    agent = {"name": "respond", "arguments": {"content": "I can do:\n- **tuesday**\n- friday"}}
+    own = tmp_path / "rules.md"
+    own.write_text("Be *brief*.")
+    for settings, rules, shown in (
+        ({}, rules_html(), "<li><strong>tuesday</strong></li>"),
+        ({"rules": own, "markdown": False}, "<p>Be <em>brief</em>.</p>\n", "as typed"),
+    ):
+        seen.clear()
+        with made(script, settings=settings) as (env, _):
+            env.reset(seed=0, options=TASK)
+            env.step(agent)
+        assert seen[0] == rules and shown in seen[2] and "Play the customer" in rules_html()
+
+
+def test_the_page_of_who_did_not_answer_says_so() -> None:
+    async def script(person: Person) -> None:
+        await person.open()
+        await person.until("closed")
+        assert (
+            person.state["ending"]["text"] == "There was no answer for 1 seconds, so this conversation has been closed."
+        )
+
+    with made(script, settings={"turn_timeout": 1.0}) as (env, _):
+        assert not env.reset(seed=0, options=TASK)[1]["valid"]
+
+
+def test_a_port_and_a_host_of_ones_own() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with gym.make("TauMock-human-v0", port=port, disable_env_checker=True) as env:
+            failure = env.reset(seed=0)[1]["failure"]
+            assert "Name another port (0 for a free one)" in failure.message
+    with made(whole, settings={"host": "127.0.0.2", "port": port}) as (env, sitter):
+        env.reset(seed=0, options=TASK)
+        env.step(HELLO)
+        assert sitter.addresses[0].startswith(f"http://127.0.0.2:{port}/s/")
 
 
 def test_the_address_is_a_secret_and_on_this_machine_only() -> None:
@@ -155,7 +244,7 @@ def test_who_does_not_answer_has_abandoned(setting: str) -> None:
     async def nobody(person: Person) -> None:
         pass
 
-    with made(nobody, **{setting: 0.3}) as (env, _):
+    with made(nobody, settings={setting: 0.3}) as (env, _):
         _, info = env.reset(seed=0, options=TASK)
         assert (info["valid"], info["failure"].kind) == (False, "abandoned")
         assert f"{setting}=0.3 s" in info["failure"].message
@@ -199,7 +288,7 @@ def test_closing_in_the_middle_frees_everything() -> None:
 
 
 def test_two_envs_have_two_pages() -> None:
-    with made(whole) as (one, first), made(whole) as (two, second):
+    with made(whole) as (one, first), made(whole, others=1) as (two, second):
         for env in (one, two):
             env.reset(seed=0, options=TASK)
         for env in (one, two):
@@ -259,8 +348,14 @@ def test_settings() -> None:
     user = BrowserUser(turn_timeout=5)
     assert pickle.loads(pickle.dumps(user)) == user
     assert (user.kind, user.name, user.blocking) == ("human", "browser", True)
-    with pytest.raises(UsageError, match="turn_timeout is a number of seconds above 0, got 0"):
-        BrowserUser(turn_timeout=0)
+    for wrong, message in (
+        ({"turn_timeout": 0}, "turn_timeout is a number of seconds above 0, got 0"),
+        ({"port": 99999}, "port is a whole number from 0"),
+        ({"host": "0.0.0.0"}, "host is the address that the page is reached at"),
+        ({"rules": "no/such.md"}, "rules is a Markdown file, and there is none at no/such.md"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            BrowserUser(**wrong)
 
 
 def test_the_channel_of_the_human_ids() -> None:

@@ -28,7 +28,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_a_slow_agent_does_not_take_the_persons_time(clock: Clock) -> None:
     session = BrowserUser(session_timeout=10.0, turn_timeout=10.0).begin(SCENE)
     assert isinstance(session, browser._BrowserSession)
-    session._server = object()  # the page is open
+    session._page = object()  # it is open
     for number in range(3):
         clock.at += 3600.0  # the agent
         session._moves.put(Move(f"m{number}", Say("Hello there")))

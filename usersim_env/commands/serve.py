@@ -47,6 +47,11 @@ def add(commands: Any) -> None:
     people.add_argument("--allow-sharing", action="store_true", help="people agree that it is passed on to others")
     people.add_argument("--withdrawal", choices=["delete", "keep"], default="delete", help="of the data of who leaves")
     people.add_argument("--hide-activity", action="store_true", help="do not say that the agent looks something up")
+    people.add_argument(
+        "--plain-messages",
+        action="store_true",
+        help="show the agent's Markdown as it was typed, not as lists and tables",
+    )
     pay = parser.add_argument_group("where they come from")
     pay.add_argument("--participants-from", choices=SOURCES, default="link")
     pay.add_argument("--code", help="completion code for everybody (default: one of their own for each)")
@@ -109,6 +114,7 @@ def run(arguments: argparse.Namespace) -> None:
         redirect=a.redirect,
         minutes=a.minutes,
         activity=not a.hide_activity,
+        markdown=not a.plain_messages,
         max_steps=a.max_steps,
         turn_timeout=a.turn_timeout,
         session_timeout=a.session_timeout,

@@ -29,7 +29,7 @@ from usersim_env.scene import Scene
 from usersim_env.survey import Survey
 from usersim_env.trace import Seat, Terms
 from usersim_env.users.base import User, UserSession
-from usersim_env.users.seating import begun, checked_user, session_notes, user_seat
+from usersim_env.users.seating import begun, checked_user, released, session_notes, user_seat
 
 Policy: TypeAlias = Callable[[Mapping[str, Any], Mapping[str, Any]], Action | Failure]
 """Of what ``user_0`` observes and its info; an action of `UserAction`, or a `Failure` when it cannot go on."""
@@ -86,6 +86,10 @@ class UserPolicy(UserSeat):
         """Frees the session."""
         if self._session is not None:
             self._session.close()
+
+    def release(self) -> None:
+        """Frees what the user side holds beyond an episode."""
+        released(self._user)
 
     def __call__(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> Action | Failure:
         """The user side's turn; when none is asked for, words that the parallel env does not listen to."""

@@ -71,3 +71,6 @@ class UserSeat:
 
     def close(self) -> None:
         """The episode is over."""
+
+    def release(self) -> None:
+        """The env is closed."""

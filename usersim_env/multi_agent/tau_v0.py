@@ -229,6 +229,7 @@ class raw_env(AECEnv[str, dict[str, Any], Any]):
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+        self._user.release()
 
     # -- inside ----------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from usersim_env.domains import Task
 from usersim_env.messages import Message
 from usersim_env.provenance import make_trace
 from usersim_env.study.effort_checks import effort_flags
-from usersim_env.study.reasons import apology, out_of_time
+from usersim_env.study.overtime import out_of_time
+from usersim_env.study.reasons import apology
 from usersim_env.study.records import Sitting, State
 from usersim_env.study.session import Ending, Phase
 from usersim_env.study.settings import StudySettings
@@ -85,7 +86,7 @@ def ended(
     if record.state == "failed":  # not the person's fault: they get their code
         return "closed", messages, 0, Ending(apology(record), record.code, settings.redirect)
     text = {
-        "abandoned": out_of_time(record, settings),
+        "abandoned": out_of_time(record.used, settings.turn_timeout, settings.session_timeout),
         "withdrawn": "You have left the study. You can close this page.",
     }[record.state]
     return "closed", messages, 0, Ending(text)

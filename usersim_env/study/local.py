@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import socket
 import threading
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from usersim_env.errors import UserSideError
+from usersim_env.errors import UsageError, UserSideError
+from usersim_env.messages import Message
 from usersim_env.study.addresses import NotFound
 from usersim_env.study.connections import Connections, Network
 from usersim_env.study.limits import MAX_FRAME, quiet
-from usersim_env.study.session import PersonSession
+from usersim_env.study.markdown import message_html
+from usersim_env.study.session import Ending, PersonSession, Phase
 from usersim_env.study.transport import HttpConnection, SocketConnection, listen
 from usersim_env.study.web import app_of, person_routes
+from usersim_env.study.words import rules_html
 
 T = TypeVar("T")
 _START = 20.0  # seconds; a loop that is not up by then will not come up
@@ -99,25 +104,78 @@ class LocalServer:
             self._loop.close()
 
 
-def serve_one(session: PersonSession, port: int) -> tuple[LocalServer, str]:
-    """Serves one session on this machine.
+class LocalPage:
+    """One address for one person, at which one session after another is shown.
 
     Args:
-        session: of the person.
+        host: address of this machine that is listened at; the page's address has it, so others must be able to use it.
         port: 0 for a free one.
+        rules: a Markdown file for the person, or ``None`` for the rules of studies.
+        markdown: whether an agent's Markdown is shown as such.
 
-    Returns:
-        The server, which listens but is not started, and the address of the page, which cannot be guessed.
+    Raises:
+        UsageError: it cannot be listened there, or the rules cannot be read.
     """
-    listening = listen("127.0.0.1", port)
-    origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    token = secrets.token_urlsafe(32)
 
-    def find(asked: str) -> PersonSession:
-        if not secrets.compare_digest(asked.encode(), token.encode()):
+    def __init__(self, host: str, port: int, rules: str | os.PathLike[str] | None, markdown: bool) -> None:
+        self.rules = rules_html(rules)
+        self.render = message_html if markdown else None
+        try:
+            listening = listen(host, port)
+        except OSError as error:
+            raise UsageError(
+                f"The page cannot be served at {host}:{port}: {error.strerror}. Name another port (0 for a free one)."
+            ) from None
+        shown = f"[{host}]" if ":" in host else host
+        origin = f"http://{shown}:{listening.getsockname()[1]}"
+        self._token = secrets.token_urlsafe(32)
+        self._session: PersonSession | None = None
+        self.address = f"{origin}/s/{self._token}"
+        """Cannot be guessed."""
+        connections = Connections()
+        app = app_of(person_routes(self._find, {origin}, connections))
+        self._server = LocalServer(app, listening, connections)
+
+    def start(self) -> None:
+        """Serves; returns when it answers."""
+        self._server.start()
+
+    def show(self, session: PersonSession) -> None:
+        """From now on this session is the one at the address; who still looks at the last one is told so."""
+        last, self._session = self._session, session
+        if last is not None and last.ending is not None:
+            self.update(last, last.phase, last.messages, replace(last.ending, next="now"))
+
+    def update(
+        self,
+        session: PersonSession,
+        phase: Phase,
+        messages: Sequence[Message],
+        ending: Ending | None = None,
+        activity: int = 0,
+    ) -> None:
+        """Shows a state of a session, from another thread than the page's."""
+
+        async def show() -> None:
+            session.show(phase, messages, activity, ending)
+
+        self._server.call(show(), 20.0)
+
+    def settle(self, session: PersonSession) -> None:
+        """Waits a moment until whoever looks has seen the last state."""
+        self._server.call(session.settle(1.0), 2.0)
+
+    def stop(self) -> None:
+        """Says that nothing more comes, and takes the page down; a second call does nothing."""
+        try:
+            last = self._session
+            if last is not None and last.ending is not None and last.ending.next:
+                self.update(last, last.phase, last.messages, replace(last.ending, next=None))
+                self.settle(last)
+        finally:
+            self._server.stop()
+
+    def _find(self, asked: str) -> PersonSession:
+        if self._session is None or not secrets.compare_digest(asked.encode(), self._token.encode()):
             raise NotFound("There is no conversation at this address.")
-        return session
-
-    connections = Connections()
-    server = LocalServer(app_of(person_routes(find, {origin}, connections)), listening, connections)
-    return server, f"{origin}/s/{token}"
+        return self._session

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from usersim_env.study.deadlines import INTERRUPTED, TOO_SLOW
 from usersim_env.study.records import Sitting
-from usersim_env.study.settings import StudySettings
 
 _COUNTS = "We are sorry. This was not your fault, and your time counts all the same."
 
@@ -21,18 +20,3 @@ def apology(record: Sitting) -> str:
     else:
         what = "A technical problem on our side has ended this conversation."
     return f"{what} {_COUNTS}"
-
-
-def out_of_time(record: Sitting, settings: StudySettings) -> str:
-    """Why a sitting was closed in which the person did not answer any more."""
-    if record.used > settings.session_timeout:
-        what = f"Your time for this conversation, {_minutes(settings.session_timeout)}, was over"
-    else:
-        what = f"There was no answer for {_minutes(settings.turn_timeout)}"
-    return f"{what}, so this conversation has been closed."
-
-
-def _minutes(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes"

@@ -39,6 +39,7 @@ class Brief:
         max_chars: characters of one message.
         withdrawal: what leaving does to the data, ``delete`` or ``keep``; ``None`` where it just ends the conversation.
         activity: whether the page says that the agent looks something up.
+        render: an agent's message as HTML, or ``None`` where it is shown as it was written; without it, all are.
     """
 
     instruction: str
@@ -48,15 +49,20 @@ class Brief:
     max_chars: int = MAX_CHARS
     withdrawal: Literal["delete", "keep"] | None = None
     activity: bool = True
+    render: Callable[[str], str | None] | None = None
 
 
 @dataclass(frozen=True)
 class Ending:
-    """What the person reads at the end: words, a completion code, a link to go on to."""
+    """What the person reads at the end: words, a completion code, a link to go on to.
+
+    ``next`` is about another conversation on the same page: ``later`` if there may be one, ``now`` when it has begun.
+    """
 
     text: str
     code: str | None = None
     redirect: str | None = None
+    next: Literal["later", "now"] | None = None
 
 
 class Connection(Protocol):
@@ -125,11 +131,19 @@ class PersonSession:
             "type": "state",
             "phase": self.phase,
             "from": since,
-            "messages": [{"role": m.role, "text": m.content} for m in self.messages[since:]],
+            "messages": [self._shown(message) for message in self.messages[since:]],
             "activity": self.activity if self.brief.activity else None,
             "last": self.last,
             "ending": None if ending is None else vars(ending),
         }
+
+    def _shown(self, message: Message) -> dict[str, str]:
+        shown = {"role": message.role, "text": message.content}
+        if message.role == "agent" and self.brief.render is not None:
+            html = self.brief.render(message.content)
+            if html is not None:
+                shown["html"] = html
+        return shown
 
     async def move(self, move: Move) -> None:
         """A move of the person; one that was taken before is not taken again.

@@ -40,6 +40,8 @@ class StudySettings:
         redirect: address that the last page links to.
         minutes: how long it takes, as people are told.
         activity: whether the page says that the agent looks something up.
+        markdown: whether emphasis, lists, tables and code in the agent's messages are shown as such (`study.markdown`),
+            or as the agent typed them.
         max_steps: agent steps after which an episode is truncated.
         turn_timeout: seconds of one turn after which a person has left.
         session_timeout: seconds of all turns of a person together, after which they have left; and of all turns of
@@ -67,6 +69,7 @@ class StudySettings:
     redirect: str | None = None
     minutes: int | None = None
     activity: bool = True
+    markdown: bool = True
     max_steps: int = 200
     turn_timeout: float = 900.0
     session_timeout: float = 3600.0

@@ -27,6 +27,7 @@ from usersim_env.study.consent import Consents
 from usersim_env.study.database import Deleted
 from usersim_env.study.deadlines import overdue
 from usersim_env.study.faults import fault
+from usersim_env.study.markdown import message_html
 from usersim_env.study.reading import BROKEN, Unreadable, failed
 from usersim_env.study.records import Sitting, State, forgotten
 from usersim_env.study.resuming import Past
@@ -92,7 +93,8 @@ class LiveSitting:
         self._saved = len(past.events)
         self._consent = desk.consents.of(record)
         s, left = desk.settings, self._consent.withdrawal
-        brief = Brief(task.instruction, s.title, desk.rules, HINT, s.max_chars, left, s.activity)
+        render = message_html if s.markdown else None
+        brief = Brief(task.instruction, s.title, desk.rules, HINT, s.max_chars, left, s.activity, render)
         self.session = PersonSession(brief, self._take)
         self.session.last = record.last_move
         self._show()

@@ -68,7 +68,7 @@ class Study:
     def __init__(self, settings: StudySettings, agent: AgentSide, now: Now = time.monotonic) -> None:
         self.settings, self.agent = settings, agent
         self.tasks = [task.id for task in settings.chosen()]
-        self.rules = rules_html(settings)
+        self.rules = rules_html(settings.rules)
         self.present = consent_of(settings)
         """What newcomers agree to."""
         seat = dataclasses.asdict(agent.seat)

@@ -20,9 +20,13 @@ def consent_html(settings: StudySettings) -> str:
     return _consent_html(settings, facts(settings))
 
 
-def rules_html(settings: StudySettings) -> str:
-    """What a participant should do."""
-    return _html(settings.rules, "rules.md")
+def rules_html(path: str | os.PathLike[str] | None = None) -> str:
+    """What a participant should do: a Markdown file, or our own rules.
+
+    Raises:
+        UsageError: the file cannot be read as text.
+    """
+    return _html(path, "rules.md")
 
 
 def earlier_consent_html(settings: StudySettings) -> str:

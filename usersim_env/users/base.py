@@ -92,6 +92,9 @@ class User(abc.ABC):
         """
         return task
 
+    def release(self) -> None:
+        """Frees what outlives an episode; called when an env that it sits in is closed, so perhaps more than once."""
+
     def describe(self) -> dict[str, Any]:
         """Settings that tell two user sides apart, as JSON values, for traces and for resuming rollouts."""
         return {}

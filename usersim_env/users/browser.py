@@ -6,16 +6,18 @@ import importlib
 import os
 import queue
 import sys
+import threading
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from usersim_env.errors import Abandoned, InstallError, UsageError
 from usersim_env.messages import Message, Say, Stop
 from usersim_env.scene import Scene
 from usersim_env.study.clock import Stopwatch
+from usersim_env.study.overtime import out_of_time
 from usersim_env.study.session import HINT, Brief, Ending, PersonSession, Phase
 from usersim_env.study.wire import Leave, Move
 from usersim_env.survey import Survey
@@ -31,19 +33,52 @@ def open_page(address: str) -> None:
         webbrowser.open(address)  # without a screen it might start a text browser in the terminal of the env
 
 
+class Pages:
+    """The pages of a `BrowserUser` that wait for their next conversation.
+
+    They outlive an episode and belong to this process: a copy, as pickling makes one, has none.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Any] = []
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Pages], tuple[()]]:
+        return Pages, ()
+
+    def take(self) -> Any | None:
+        """A page that nobody sits at, or ``None``."""
+        with self._lock:
+            return self._waiting.pop() if self._waiting else None
+
+    def give_back(self, page: Any) -> None:
+        """An episode is over; its page waits for the next one."""
+        with self._lock:
+            self._waiting.append(page)
+
+    def close(self) -> None:
+        """Takes down the pages that wait."""
+        while (page := self.take()) is not None:
+            page.stop()
+
+
 @dataclass(frozen=True)
 class BrowserUser(User):
     """Opens a page for whoever sits at this machine, and waits for their turns.
 
-    Every episode has a page of its own, at an address that cannot be guessed, on this machine only. It goes when the
-    episode ends, or with `TauEnv.close`.
+    It is the page of a study, with the same rules for the person. There is one page, at one address that cannot be
+    guessed, as long as the env lives: the next episode begins in the same tab, when the person asks for it. It goes
+    with `TauEnv.close`. Episodes that run at the same time have a page each.
 
     Args:
         turn_timeout: seconds that one turn may take; then the person has left (`Abandoned`).
         session_timeout: seconds that all turns of the person may take together; the agent's time does not count.
         announce: is told the address.
         open: opens the address; ``None`` leaves that to the person.
+        host: address of this machine that the page is served at. The default can be reached from this machine only.
         port: of the page; 0 for a free one.
+        rules: a Markdown file for the person to read, or ``None`` for the rules of studies.
+        markdown: whether emphasis, lists, tables and code in the agent's messages are shown as such.
         terms: what may be done with what the person types. Nobody has asked them, so the default forbids training.
     """
 
@@ -54,13 +89,23 @@ class BrowserUser(User):
     session_timeout: float = 3600.0
     announce: Callable[[str], object] = print
     open: Callable[[str], object] | None = open_page
+    host: str = "127.0.0.1"
     port: int = 0
+    rules: str | os.PathLike[str] | None = None
+    markdown: bool = True
     terms: Terms = NOT_ASKED
+    pages: Pages = field(default_factory=Pages, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("turn_timeout", "session_timeout"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name} is a number of seconds above 0, got {getattr(self, name)!r}.")
+        if type(self.port) is not int or not 0 <= self.port <= 65535:
+            raise UsageError(f"port is a whole number from 0 (a free one) to 65535, got {self.port!r}.")
+        if self.host in ("", "0.0.0.0", "::"):
+            raise UsageError(f"host is the address that the page is reached at, such as 192.0.2.7, got {self.host!r}.")
+        if self.rules is not None and not os.path.isfile(self.rules):
+            raise UsageError(f"rules is a Markdown file, and there is none at {self.rules}.")
 
     @property
     def name(self) -> str:
@@ -68,8 +113,12 @@ class BrowserUser(User):
         return "browser"
 
     def begin(self, scene: Scene) -> UserSession:
-        """A session whose first turn starts the page, says where it is and opens it."""
+        """A session whose first turn starts the page, says where it is and opens it; the next ones find it there."""
         return _BrowserSession(self, scene)
+
+    def release(self) -> None:
+        """Takes the page down."""
+        self.pages.close()
 
 
 class _BrowserSession(UserSession):
@@ -81,7 +130,8 @@ class _BrowserSession(UserSession):
         self._seconds: list[float] = []
         self.session = PersonSession(Brief(scene.instruction, hint=HINT), self._take)
         # From the first turn to `close`: a session that Ctrl-C keeps from its owner has nothing to take down.
-        self._server: Any = None
+        self._page: Any = None
+        self._why = "This conversation is over. Thank you!"
 
     def open(self, scene: Scene) -> Say | Stop:
         return self.reply(scene)
@@ -100,25 +150,27 @@ class _BrowserSession(UserSession):
         return {"seconds_per_turn": [round(seconds, 1) for seconds in self._seconds]}
 
     def close(self) -> None:
-        """Says that it is over, on a page that has not heard so, and takes the page down; once."""
-        if self._server is None:
+        """Says that it is over, on a page that has not heard so, and leaves the page to the next episode; once."""
+        page, self._page = self._page, None
+        if page is None:
             return
         try:
             if not self.session.over:
-                self._show("closed", self.session.messages, Ending("This conversation is over. Thank you!"))
-            self._server.call(self.session.settle(1.0), 2.0)
-        finally:
-            self._server.stop()
-            self._server = None
+                page.update(self.session, "closed", self.session.messages, Ending(self._why, next="later"))
+            page.settle(self.session)
+        except BaseException:
+            page.stop()
+            raise
+        self._user.pages.give_back(page)
 
     # -- between the two threads -----------------------------------------------------------------------------------
 
     def _ask(self, phase: Phase, scene: Scene) -> Say | Stop | Survey:
         with self._clean():
-            if self._server is None:
+            if self._page is None:
                 self._open_page()
             if self._moves.empty():  # else the person has left in the meantime
-                self._show(phase, scene.transcript, activity=max(0, scene.waited - 1))
+                self._page.update(self.session, phase, scene.transcript, activity=max(0, scene.waited - 1))
             move = self._next(min(self._user.turn_timeout, self._user.session_timeout - sum(self._seconds)))
         if isinstance(move.act, Leave):
             raise Abandoned("The person left the conversation.")
@@ -127,12 +179,19 @@ class _BrowserSession(UserSession):
     def _open_page(self) -> None:
         if self.session.over:
             raise Abandoned("The page was closed.")
-        server, address = _served(self.session, self._user.port)
-        self._server = server  # before it runs, so that `close` finds it
-        server.start()
-        self._user.announce(f"The customer's page: {address}")
-        if self._user.open is not None:
-            self._user.open(address)
+        user = self._user
+        self._page = user.pages.take()
+        known = self._page is not None
+        if not known:
+            self._page = _made(user)  # before it runs, so that `close` finds it
+            self._page.start()
+        page = self._page
+        self.session.brief = replace(self.session.brief, rules=page.rules, render=page.render)
+        page.show(self.session)
+        if not known:
+            user.announce(f"The customer's page: {page.address}")
+            if user.open is not None:
+                user.open(page.address)
 
     @contextmanager
     def _clean(self) -> Iterator[None]:
@@ -144,6 +203,8 @@ class _BrowserSession(UserSession):
         except BaseException:
             with suppress(Exception):  # which would take the place of the Ctrl-C
                 self.close()
+            with suppress(Exception):
+                self._user.release()
             raise
 
     def _next(self, limit: float) -> Move:
@@ -156,18 +217,11 @@ class _BrowserSession(UserSession):
                 return move
             waited += watch.lap()
         user = self._user
+        self._why = out_of_time(sum(self._seconds) + waited, user.turn_timeout, user.session_timeout)
         raise Abandoned(
             f"The person did not answer in time (turn_timeout={user.turn_timeout:g} s, "
             f"session_timeout={user.session_timeout:g} s)."
         )
-
-    def _show(
-        self, phase: Phase, messages: tuple[Message, ...] | Any, ending: Ending | None = None, activity: int = 0
-    ) -> None:
-        async def show() -> None:
-            self.session.show(phase, messages, activity, ending)
-
-        self._server.call(show(), 20.0)
 
     async def _take(self, move: Move) -> None:
         """On the page's thread: hands the move over, and shows at once what follows from it."""
@@ -175,16 +229,16 @@ class _BrowserSession(UserSession):
         messages = (*self.session.messages, *said)
         self.session.last = move.id
         if isinstance(move.act, Survey):
-            self.session.show("done", messages, ending=Ending("Thank you! You can close this page."))
+            self.session.show("done", messages, ending=Ending("Your answers have been recorded.", next="later"))
         elif isinstance(move.act, Leave):
-            self.session.show("closed", messages, ending=Ending("You have left. You can close this page."))
+            self.session.show("closed", messages, ending=Ending("You have left this conversation.", next="later"))
         else:
             self.session.show("agent", messages)
         self._moves.put(move)
 
 
-def _served(session: PersonSession, port: int) -> tuple[Any, str]:
-    """A server of one session, not yet started, and the address of its page."""
+def _made(user: BrowserUser) -> Any:
+    """A page that is not served yet."""
     try:
         local = importlib.import_module("usersim_env.study.local")  # on first use: it needs an extra
     except ImportError as error:
@@ -192,5 +246,4 @@ def _served(session: PersonSession, port: int) -> tuple[Any, str]:
             f"The page needs the extra 'study' ({error.name} is missing). Type: pip install 'usersim_env[study]', "
             "or sit at the terminal: gym.make(…, channel='terminal')."
         ) from None
-    served: tuple[Any, str] = local.serve_one(session, port)
-    return served
+    return local.LocalPage(user.host, user.port, user.rules, user.markdown)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
-from usersim_env.errors import BadReply, UsageError
+from usersim_env.errors import BadReply, UsageError, told
 from usersim_env.notes import kept_notes
 from usersim_env.scene import Scene
 from usersim_env.trace import Seat
@@ -46,3 +47,11 @@ def checked_user(user: object) -> User:
         kind = getattr(user, "kind", None)
         raise UsageError(f"kind of {type(user).__name__} is one of {', '.join(KINDS)}, got {kind!r}.")
     return user
+
+
+def released(user: User) -> None:
+    """Releases the user side of an env that is closed; what it raises is a warning, for everything is on disk."""
+    try:
+        user.release()
+    except Exception as error:
+        warnings.warn(f"The user side could not be closed. {told(error)}", stacklevel=3)

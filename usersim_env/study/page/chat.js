@@ -1,13 +1,13 @@
 // @ts-check
 /** The conversation: the messages, whose turn it is, and the box. */
 
-import { byId, lengthOf, make } from "./elements.js";
+import { byId, lengthOf, make, showProse } from "./elements.js";
 
 const NEAR = 0.8; // share of the longest message from which on the characters are counted aloud
 const NAMES = { agent: "Agent", user: "You" };
 const TURN = { agent: "The agent is writing", you: "Your turn" };
 
-/** @typedef {{role: "agent" | "user", text: string}} Message */
+/** @typedef {{role: "agent" | "user", text: string, html?: string}} Message */
 
 export class Chat {
   /**
@@ -130,9 +130,13 @@ export class Chat {
 }
 
 /** @param {Message} message */
-function line({ role, text }) {
+function line({ role, text, html }) {
   const element = make("div", `line ${role}`);
   const words = make("div", `message ${role}`, text);
+  if (html) {
+    words.classList.add("prose");
+    showProse(words, html);
+  }
   words.dir = "auto";
   element.append(make("span", "who", NAMES[role]), words);
   return element;

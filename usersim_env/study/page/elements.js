@@ -1,5 +1,5 @@
 // @ts-check
-/** Finding and making elements. Text from the server goes through `textContent` only. */
+/** Finding and making elements. Text from the server goes through `textContent`, unless the server made it HTML. */
 
 /**
  * The element with this id; one that is missing is a fault of index.html, seen at once.
@@ -27,7 +27,8 @@ export function make(tag, className = "", text = "") {
 }
 
 /**
- * Shows HTML that the server made from the study owner's Markdown (consent and rules, never anyone's messages).
+ * Shows HTML that the server made from Markdown: the study owner's consent and rules, or an agent's message, of which
+ * only emphasis, lists, tables and code are left. A person's own words never come this way.
  * Links open beside the page: following one must not lose the conversation.
  * @param {HTMLElement} element
  * @param {string} html

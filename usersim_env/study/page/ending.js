@@ -5,7 +5,7 @@ import { byId } from "./elements.js";
 
 /**
  * @param {"done" | "closed"} phase
- * @param {{text: string, code: string | null, redirect: string | null} | null} ending
+ * @param {{text: string, code: string | null, redirect: string | null, next?: "later" | "now" | null} | null} ending
  */
 export function showEnding(phase, ending) {
   byId("ending-heading").textContent = phase === "done" ? "Thank you" : "This session is over";
@@ -15,6 +15,11 @@ export function showEnding(phase, ending) {
   const back = safeAddress(ending?.redirect ?? null);
   byId("redirect").hidden = back === null;
   if (back !== null) byId("redirect").href = back;
+  byId("next").hidden = ending?.next !== "now";
+  if (ending?.next) {
+    byId("may-close").textContent = ending.next === "now" ? "" : "If there is another conversation, it begins on this page.";
+    return;
+  }
   byId("may-close").textContent = `You may close this page${ending?.code || back ? " afterwards" : " now"}.`;
 }
 
@@ -39,3 +44,4 @@ async function copy() {
 }
 
 byId("copy").addEventListener("click", copy);
+byId("next").addEventListener("click", () => location.reload());

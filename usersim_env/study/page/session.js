@@ -23,6 +23,9 @@ const LEAVING = {
   local: "The conversation is given up, and you cannot come back.",
 };
 
+/** @type {Set<string | null>} */
+const OVER = new Set(["done", "closed"]);
+
 export class Session {
   constructor() {
     const memory = new Memory("localStorage");
@@ -96,6 +99,10 @@ export class Session {
 
   /** @param {{phase: any, activity?: number | null, ending: any}} state */
   show({ phase, activity = null, ending }) {
+    if (OVER.has(this.phase) && !OVER.has(phase)) {
+      location.reload(); // the page was away when the next conversation began: it starts from nothing
+      return;
+    }
     if (phase !== this.phase) withdrawQuestion();
     this.phase = phase;
     if (phase === "agent" || phase === "you") this.chat.turn(phase, activity);
@@ -112,7 +119,7 @@ export class Session {
   finish(phase, ending) {
     showEnding(phase, ending);
     setText(byId("connection"), "");
-    this.connection.stop();
+    if (ending?.next !== "later") this.connection.stop(); // else it is told when the next conversation begins
     this.moves.drop();
     for (const name of ["draft", "answers"]) this.memory.write(name, null); // others may use this device
   }
