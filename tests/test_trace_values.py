@@ -148,7 +148,11 @@ def test_the_message_names_file_line_and_field(
 def test_numbers_and_depths_that_json_has_and_we_do_not(tmp_path: Path, good: Trace) -> None:
     file, line = tmp_path / "traces.jsonl", good.to_line()
     for raw, message in (
-        (line.replace(b'"reward":', b'"reward":1e999,"more":'), "1e999 is too large for a number"),
+        (
+            line.replace(b'"reward":', b'"reward":1e999,"more":'),
+            "reward: expected null or a number from 0 to 1, got inf",
+        ),
+        (line.replace(b'"source":{', b'"source":{"a":[1e999]'), "source: holds a number that is too large"),
         (line.replace(b'"reward":', b'"reward":NaN,"more":'), "NaN is no JSON number"),
         (b"[" * 100_000 + b"\n", "nested too deeply"),
         (line.replace(b'"source":{', b'"source":{"a":' + b"[" * 9000 + b"]" * 9000), "nested too deeply"),

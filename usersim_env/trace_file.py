@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import warnings
@@ -11,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from usersim_env.errors import TraceError
 from usersim_env.json_lines import JsonLines
@@ -110,8 +110,26 @@ def holds_traces(path: str | os.PathLike[str]) -> bool:
 
 
 def iter_traces(path: str | os.PathLike[str]) -> Iterator[Trace]:
-    """Traces of a file, one at a time. What was cut is left out with a warning, and so is its line's beginning where an
-    older version has glued the next line to it.
+    """Traces of a file, one at a time; see `located`, which also says where they are."""
+    for _, trace in located(path):
+        yield trace
+
+
+def trace_at(path: str | os.PathLike[str], offset: int) -> Trace:
+    """The trace at an offset that `located` gave.
+
+    Raises:
+        TraceError: there is none any more.
+    """
+    with open(path, "rb") as file:
+        file.seek(offset)
+        line = file.readline()
+    return parse(TRACES.rest(line) or line, f"{path}, at byte {offset}")
+
+
+def located(path: str | os.PathLike[str]) -> Iterator[tuple[int, Trace]]:
+    """Traces of a file, one at a time, each with the offset of its line in bytes. What was cut is left out with
+    a warning, and so is its line's beginning where an older version has glued the next line to it.
 
     Raises:
         TraceError: the file is not there, or a line is not a trace: which line, which field, what came.
@@ -122,8 +140,10 @@ def iter_traces(path: str | os.PathLike[str]) -> Iterator[Trace]:
         if Path(path).exists():
             raise TraceError(f"{path} is a pipe, a device or a socket; expected a file of traces.")
         raise TraceError(f"No file of traces at {path}. Make one with: usersim-env rollout … --out {path}")
+    offset = 0
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
+            start, offset = offset, offset + len(line)
             if not line.endswith(b"\n") and not _whole(line):
                 if number == 1 and not line.startswith(_BEGINS[: len(line)]):
                     raise TraceError(f"{path} is no file of traces: it begins with {line[:40]!r}.")
@@ -132,7 +152,7 @@ def iter_traces(path: str | os.PathLike[str]) -> Iterator[Trace]:
             if line.strip():
                 trace = _read_line(line, f"{path}, line {number}")
                 if trace is not None:
-                    yield trace
+                    yield start, trace
 
 
 def _read_line(line: bytes, where: str) -> Trace | None:
@@ -153,9 +173,19 @@ def read_traces(path: str | os.PathLike[str]) -> list[Trace]:
     return latest(iter_traces(path))
 
 
-def latest(traces: Iterable[Trace]) -> list[Trace]:
+class _Episode(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def valid(self) -> bool: ...
+
+
+E = TypeVar("E", bound=_Episode)
+
+
+def latest(traces: Iterable[E]) -> list[E]:
     """Traces without those not scored that a later one of the same id replaces (a retry, or after a broken-off run)."""
-    found: list[Trace] = []
+    found: list[E] = []
     unscored: dict[str, int] = {}
     for trace in traces:
         at = unscored.pop(trace.id, None)
@@ -172,7 +202,6 @@ def latest(traces: Iterable[Trace]) -> list[Trace]:
 def parse(line: bytes, where: str) -> Trace:
     """One line as a `Trace`; what is wrong with it is a `TraceError` that begins with ``where``."""
     try:
-        # Not pydantic's own JSON reader: it refuses the lone surrogates that a model may have written.
         content = _loads(line)
         _check_schema(content, where)
         trace = _adapter().validate_python(content)
@@ -191,21 +220,19 @@ def parse(line: bytes, where: str) -> Trace:
 
 
 def _loads(line: bytes) -> Any:
+    """The JSON of a line; what is too large for a number is found by `check_values`."""
     try:
-        return json.loads(line, parse_constant=_no_constant, parse_float=_finite)
+        return from_json(line, allow_inf_nan=False)  # three times as fast as the standard library's
+    except ValueError:  # it refuses lone surrogates, which a model may have written, and says little of the rest
+        pass
+    try:
+        return json.loads(line, parse_constant=_no_constant)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if math.isinf(number):
-        raise ValueError(f"{digits} is too large for a number")
-    return number
 
 
 def _check_schema(content: Any, where: str) -> None:

@@ -53,13 +53,13 @@ def _problems(trace: Trace) -> Iterator[tuple[str, str]]:
     for number, event in enumerate(trace.events):
         if event["event"] == "survey" and event["answers"] is not None:
             yield from _survey(f"events.{number}.answers", event["answers"])
-        if not _shallow(event, DEEPEST):
-            yield f"events.{number}", f"nested more than {DEEPEST} levels deep"
+        if (problem := _odd(event, DEEPEST)) is not None:
+            yield f"events.{number}", problem
     free = {"agent.settings": trace.agent.settings, "user.settings": trace.user.settings, "source": trace.source}
     free |= {"agent.notes": trace.agent.notes, "user.notes": trace.user.notes, "task": trace.task or {}}
-    yield from (
-        (name, f"nested more than {DEEPEST} levels deep") for name, x in free.items() if not _shallow(x, DEEPEST)
-    )
+    for name, value in free.items():
+        if (problem := _odd(value, DEEPEST)) is not None:
+            yield name, problem
 
 
 def _outcome(trace: Trace) -> Iterator[tuple[str, str]]:
@@ -104,13 +104,15 @@ def _survey(name: str, answers: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield name, str(error).rstrip(".")
 
 
-def _shallow(value: object, levels: int) -> bool:
-    """Whether nothing in a value is nested deeper; most values are texts, which cost no call."""
-    if not isinstance(value, dict | list):
-        return True
+def _odd(value: Any, levels: int) -> str | None:
+    """What no JSON that we write could hold, in a dict or a list; texts, which most values are, cost no call."""
     if not levels:
-        return False
-    for part in value.values() if isinstance(value, dict) else value:
-        if type(part) in (dict, list) and not _shallow(part, levels - 1):
-            return False
-    return True
+        return f"nested more than {DEEPEST} levels deep"
+    for part in value.values() if type(value) is dict else value:
+        kind = type(part)
+        if kind is dict or kind is list:
+            if (problem := _odd(part, levels - 1)) is not None:
+                return problem
+        elif kind is float and not math.isfinite(part):
+            return "holds a number that is too large, such as 1e999"
+    return None

@@ -10,7 +10,6 @@ from rich.console import Console
 
 from usersim_env.commands.base import command, json_flag, print_json
 from usersim_env.gap import ComparisonWarning, GapSettings, compare, print_tables, read_difficulty, write_report
-from usersim_env.trace_file import read_traces
 
 
 def add(commands: Any) -> None:
@@ -44,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings = GapSettings(seed=arguments.seed, real=real, difficulty=difficulty, usi=arguments.usi)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ComparisonWarning)  # tables, page and JSON say the same
-        result = compare(read_traces(arguments.sim), read_traces(reference), settings)
+        result = compare(arguments.sim, reference, settings)
     if arguments.json:
         print_json(result.as_dict())
     else:

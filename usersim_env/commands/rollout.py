@@ -118,7 +118,7 @@ def _reasons(result: RolloutResult) -> None:
     """The first message of each kind of failure, on standard error."""
     shown: set[str] = set()
     for trace in result.traces:
-        if trace.failure is not None and (name := failure_name(trace)) not in shown:
+        if trace.failure is not None and (name := failure_name(trace.failure, trace.ended_by)) not in shown:
             shown.add(name)
             print(f"{name}, first in {trace.task_id}: {trace.failure.message}", file=sys.stderr)
 

@@ -3,9 +3,8 @@
 ::
 
     from usersim_env.gap import compare, write_report
-    from usersim_env.trace_file import read_traces
 
-    result = compare(read_traces("sim.jsonl"), read_traces("reference.jsonl"))
+    result = compare("sim.jsonl", "reference.jsonl")
     print(result.rule.gap.estimate, result.rule.finding)
     write_report(result, "runs/gap")
 """

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from usersim_env.gap.episodes import AnyEpisode
 from usersim_env.gap.pass_k import succeeded
 from usersim_env.gap.sides import Side
 from usersim_env.survey import FIELDS
-from usersim_env.trace import Trace
 
 QUESTION = "task_success"
 POLICY_LEVEL = 2
@@ -112,7 +112,7 @@ def _midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return middle[inverse]
 
 
-def _level(trace: Trace, field: str) -> int | None:
+def _level(trace: AnyEpisode, field: str) -> int | None:
     label = (trace.survey or {}).get(field)
     return None if label is None else FIELDS[field].level(label)
 
@@ -137,7 +137,7 @@ def _missed(levels: Sequence[int | None], rewards: Sequence[bool], threshold: in
     )
 
 
-def _correlation(traces: Sequence[Trace], field: str) -> Correlation:
+def _correlation(traces: Sequence[AnyEpisode], field: str) -> Correlation:
     pairs = [(trace.reward, level) for trace in traces if (level := _level(trace, field)) is not None]
     n = len(pairs)
     if n < 3:

@@ -94,7 +94,7 @@ class SideScores:
             if found is not None:
                 values.setdefault(trace.task_id, []).append(float(found))
             else:
-                failed["no signal" if trace.valid else failure_name(trace)] += 1
+                failed["no signal" if trace.valid else failure_name(trace.failure, trace.ended_by)] += 1
         return cls(side.label, {task: tuple(found) for task, found in values.items()}, dict(failed))
 
 

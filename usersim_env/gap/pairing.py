@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from usersim_env.errors import UsageError
-from usersim_env.gap.sides import Role, Side, describe_agent, describe_user, kept
-from usersim_env.trace import Trace
+from usersim_env.gap.episodes import AnyEpisode
+from usersim_env.gap.sides import Role, Side, Words, describe_agent, describe_user, kept
 
 
 class ComparisonWarning(UserWarning):
@@ -65,7 +65,7 @@ class Pairing:
         return f"{self.reference.gap_word} − {self.sim.gap_word}"
 
 
-def pair(sim_traces: Iterable[Trace], reference_traces: Iterable[Trace]) -> Pairing:
+def pair(sim_traces: Iterable[AnyEpisode], reference_traces: Iterable[AnyEpisode]) -> Pairing:
     """Pairs by task id; any number of episodes per task and side.
 
     Episodes that an imported human study marked ``keep: false`` are left out and counted (`Side.left_out`).
@@ -114,7 +114,7 @@ def few(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _side(role: Role, traces: tuple[Trace, ...]) -> Side:
+def _side(role: Role, traces: tuple[AnyEpisode, ...]) -> Side:
     counted = tuple(trace for trace in traces if kept(trace))
     return Side(role, counted, len(traces) - len(counted))
 
@@ -164,8 +164,9 @@ def _check_overlap(sim: Side, reference: Side, shared: Sequence[str], tasks: Seq
 
 
 def _compare(sim: Side, reference: Side, shared: set[str]) -> Iterable[Check]:
-    wanted: tuple[tuple[str, Callable[[Trace], str]], ...] = (
-        ("agent", lambda trace: describe_agent(trace.agent)),
+    agents = Words(describe_agent)
+    wanted: tuple[tuple[str, Callable[[AnyEpisode], str]], ...] = (
+        ("agent", lambda trace: agents(trace.agent)),
         ("scoring version", lambda trace: trace.scoring or "unknown"),
         ("max_steps", lambda trace: str(trace.max_steps)),
         ("who opens", lambda trace: "the agent" if trace.lazy_open else "the user side"),
@@ -212,7 +213,8 @@ def _odd(sim: Side, reference: Side) -> Iterable[str]:
             "simulated. Were the two sides swapped?"
         )
     for side in (sim, reference):
-        pooled = {describe_user(trace.user) for trace in side.traces if not trace.human}
+        users = Words(describe_user)
+        pooled = {users(trace.user) for trace in side.traces if not trace.human}
         if len(pooled) > 1:
             yield (
                 f"The {side.role} side pools {len(pooled)} user sides: {few(natural(pooled))}. Its figures are those "

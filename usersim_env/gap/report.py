@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from usersim_env.behaviour import DIMENSIONS, RATES
 from usersim_env.errors import InstallError, UsageError
+from usersim_env.gap.episodes import AnyEpisode
 from usersim_env.gap.examples import Example, most_different, shown
 from usersim_env.gap.exports import markdown, numbers_csv
 from usersim_env.gap.plot_style import PLOT_INSTALL, Draw, plot_files, require_matplotlib, write_plot
@@ -22,7 +23,6 @@ from usersim_env.gap.sections import detectable_sentence, sections
 from usersim_env.gap.sides import describe_terms
 from usersim_env.gap.tables import footnotes, side_rows
 from usersim_env.gap.wording import MISSING, p_text, percent, signal_label, signed, span
-from usersim_env.trace import Trace
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -165,7 +165,7 @@ def _behaviour(result: GapResult) -> list[tuple[str, str, str, str]]:
     return found
 
 
-def _provenance(traces: Sequence[Trace]) -> list[tuple[str, str]]:
+def _provenance(traces: Sequence[AnyEpisode]) -> list[tuple[str, str]]:
     """When, with which software, at what cost the episodes of a side were recorded."""
     starts = sorted(trace.provenance.started[:16].replace("T", " ") for trace in traces)
     upstream = {" ".join(trace.provenance.upstream.values()) for trace in traces}
@@ -179,7 +179,7 @@ def _provenance(traces: Sequence[Trace]) -> list[tuple[str, str]]:
     ]
 
 
-def _cost(traces: Sequence[Trace]) -> str:
+def _cost(traces: Sequence[AnyEpisode]) -> str:
     costs = [trace.provenance.cost for trace in traces if trace.provenance.cost is not None]
     if costs:
         return f"{sum(costs):.2f} US dollars ({len(costs)} of {len(traces)} known)"
@@ -197,7 +197,7 @@ def _example(example: Example) -> dict[str, object]:
     return {"task": example.task_id, "sides": [_transcript(trace) for trace in (example.sim, example.reference)]}
 
 
-def _transcript(trace: Trace) -> dict[str, object]:
+def _transcript(trace: AnyEpisode) -> dict[str, object]:
     turns = []
     for message in trace.messages:
         cut = len(message.content) - _LONGEST

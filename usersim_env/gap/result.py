@@ -95,7 +95,7 @@ class SignalGap:
         return dataclasses.asdict(self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GapResult:
     """Everything that a report says.
 
@@ -130,6 +130,12 @@ class GapResult:
     examples: tuple[Example, ...] = field(default=(), repr=False)
     settings: GapSettings = field(default_factory=GapSettings)
     usi: Likeness | None = None
+
+    def __repr__(self) -> str:
+        gap, sides = self.rule.gap, self.pairing.sides
+        counts = " and ".join(f"{side.n_scored} {side.label}" for side in sides)
+        numbers = f"{gap.estimate:+.3f}" + ("" if gap.low is None else f" [{gap.low:+.3f}, {gap.high:+.3f}]")
+        return f"<GapResult: {len(self.pairing.tasks)} tasks, {counts} episodes, rule reward {numbers}>"
 
     @property
     def rule(self) -> SignalGap:

@@ -6,8 +6,10 @@ sample of possible tasks. A rule reward or signal that is missing is left out, n
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from usersim_env.errors import UsageError
 from usersim_env.gap.abandoned import abandoned_bounds
 from usersim_env.gap.bootstrap import Interval, interval, intervals
+from usersim_env.gap.episodes import AnyEpisode, read_episodes
 from usersim_env.gap.examples import most_different
 from usersim_env.gap.groups import BINS, GroupGap, difficulty_bins, group_gaps
 from usersim_env.gap.judgement import judgement
@@ -26,22 +29,24 @@ from usersim_env.gap.profiles import behaviour_row, survey_counts
 from usersim_env.gap.result import GapResult, GapSettings, SignalGap, finding
 from usersim_env.gap.sign_flip import SignFlip, holm, sign_flip
 from usersim_env.gap.task_means import RULE, count_episodes, signal_names, signals_by_task, task_means
-from usersim_env.trace import Trace
+
+Source: TypeAlias = str | os.PathLike[str] | Iterable[AnyEpisode]
+"""A file of traces, or traces."""
 
 _ByTask = Mapping[str, Sequence[Mapping[str, float]]]
 
 
-def compare(
-    sim_traces: Iterable[Trace], reference_traces: Iterable[Trace], settings: GapSettings | None = None
-) -> GapResult:
+def compare(sim_traces: Source, reference_traces: Source, settings: GapSettings | None = None) -> GapResult:
     """The gap between two user sides, from the traces of the same agent on the same tasks.
 
     Args:
-        sim_traces: with the simulated user side.
-        reference_traces: with people, or with another user side to compare with.
+        sim_traces: with the simulated user side: traces, or the path of a file of them. Of a file only the numbers
+            are kept in memory, so it may be large.
+        reference_traces: likewise with people, or with another user side to compare with.
         settings: of the intervals.
 
     Raises:
+        TraceError: a file cannot be read: which, which line, which field.
         UsageError: the traces cannot be compared (see `pair`), one holds an unknown survey answer, or
             ``settings.real`` is set and somebody else than a person sat on the second side.
 
@@ -49,10 +54,10 @@ def compare(
         ComparisonWarning: agent, task content, scoring version, step limit or opening differ.
     """
     settings = settings if settings is not None else GapSettings()
-    others = tuple(reference_traces)
+    others = _episodes(reference_traces)
     if settings.real:
         _only_people(others)
-    pairing = pair(sim_traces, others)
+    pairing = pair(_episodes(sim_traces), others)
     sim, reference = (signals_by_task(side, pairing.tasks) for side in pairing.sides)
     gaps, missing = _gaps(pairing, sim, reference, settings)
     bins, domains = _parts(pairing, (task_means(sim, (RULE,))[:, 0], task_means(reference, (RULE,))[:, 0]), settings)
@@ -74,7 +79,11 @@ def compare(
     )
 
 
-def _only_people(traces: Sequence[Trace]) -> None:
+def _episodes(source: Source) -> tuple[AnyEpisode, ...]:
+    return tuple(read_episodes(source) if isinstance(source, str | os.PathLike) else source)
+
+
+def _only_people(traces: Sequence[AnyEpisode]) -> None:
     others = sorted({trace.user.kind for trace in traces if not trace.human})
     if others:
         count = sum(not trace.human for trace in traces)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from usersim_env.trace import Seat, Terms, Trace
+from usersim_env.gap.episodes import AnyEpisode
+from usersim_env.trace import Seat, Terms
 
 Role = Literal["sim", "reference", "real"]
 
@@ -44,7 +45,7 @@ class Side:
     """
 
     role: Role
-    traces: tuple[Trace, ...]
+    traces: tuple[AnyEpisode, ...]
     left_out: int = 0
 
     @property
@@ -58,9 +59,9 @@ class Side:
         return _GAP_WORDS[self.role]
 
     @cached_property
-    def scored(self) -> dict[str, tuple[Trace, ...]]:
+    def scored(self) -> dict[str, tuple[AnyEpisode, ...]]:
         """Scored episodes by task."""
-        found: dict[str, list[Trace]] = {}
+        found: dict[str, list[AnyEpisode]] = {}
         for trace in self.traces:
             if trace.valid:
                 found.setdefault(trace.task_id, []).append(trace)
@@ -100,13 +101,15 @@ class Side:
     @property
     def user_sides(self) -> tuple[str, ...]:
         """Who sat in the user's seat, each with what it is and how often."""
-        counts = Counter(describe_user(trace.user) for trace in self.traces)
+        words = Words(describe_user)
+        counts = Counter(words(trace.user) for trace in self.traces)
         return tuple(f"{text}, {n} episode{'s' * (n != 1)}" for text, n in counts.most_common())
 
     @property
     def agents(self) -> tuple[str, ...]:
         """The agents, each with its settings, in order of name."""
-        return tuple(sorted({describe_agent(trace.agent) for trace in self.traces}))
+        words = Words(describe_agent)
+        return tuple(sorted({words(trace.agent) for trace in self.traces}))
 
     @property
     def privileged_agents(self) -> tuple[str, ...]:
@@ -119,12 +122,12 @@ class Side:
         return tuple(sorted({describe_terms(trace.terms) for trace in self.traces}))
 
 
-def kept(trace: Trace) -> bool:
+def kept(trace: AnyEpisode) -> bool:
     """Whether the study that recorded an imported episode counts it; true of every other episode."""
     return trace.user.notes.get("keep") is not False
 
 
-def is_abandoned(trace: Trace) -> bool:
+def is_abandoned(trace: AnyEpisode) -> bool:
     """Whether a person left this episode before its end; an agent or a study that says so of itself is no person."""
     failure = trace.failure
     return failure is not None and (failure.side, failure.kind) == ("user", ABANDONED)
@@ -137,6 +140,25 @@ def nature(user: Seat) -> str:
         kind = str(user.settings.get("source_kind", user.notes.get("source_kind", "unknown source")))
         return "synthetic" if kind in SYNTHETIC_KINDS else "replay"
     return "synthetic" if kind in SYNTHETIC_KINDS else kind
+
+
+class Words:
+    """What is said of seats, found once for each: the seats of many episodes of a file are one object.
+
+    Args:
+        describe: a seat in words.
+    """
+
+    def __init__(self, describe: Callable[[Seat], str]) -> None:
+        self._describe = describe
+        self._known: dict[int, tuple[Seat, str]] = {}
+
+    def __call__(self, seat: Seat) -> str:
+        """The words."""
+        found = self._known.get(id(seat))
+        if found is None:  # the seat is kept, so that no other can get its id
+            found = self._known[id(seat)] = seat, self._describe(seat)
+        return found[1]
 
 
 def describe_user(user: Seat) -> str:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usersim_env.errors import UsageError, UsersimError
+from usersim_env.gap.episodes import AnyEpisode
 from usersim_env.gap.sides import Side
 from usersim_env.survey import FIELDS
-from usersim_env.trace import Trace
 
 RULE = "rule"
 """Name of the rule reward among the signals."""
@@ -19,7 +19,7 @@ RULE = "rule"
 _ORDER = (RULE, *(f"survey.{field}" for field in FIELDS), "survey.mean")
 
 
-def signals_of(trace: Trace) -> dict[str, float]:
+def signals_of(trace: AnyEpisode) -> dict[str, float]:
     """The signals of a scored episode, each in [0, 1]; one that is missing is absent.
 
     Signals stored in the trace are taken as they are, but for the rule reward, which is the trace's own.
@@ -28,11 +28,11 @@ def signals_of(trace: Trace) -> dict[str, float]:
         UsageError: a survey answer is unknown or a signal is not a number in [0, 1]: which episode, and what came.
     """
     try:
-        found = dict(trace.signals) or dict(trace.feedback.signals)
+        found = trace.signals or trace.feedback.signals
     except UsersimError as error:
         raise UsageError(f"Episode {trace.id} ({trace.task_id}): {error}") from None
-    if trace.reward is not None:
-        found[RULE] = trace.reward
+    if trace.reward is not None and found.get(RULE) != trace.reward:
+        found = found | {RULE: trace.reward}
     for name, value in found.items():
         if not 0 <= value <= 1:  # also true of NaN
             raise UsageError(
@@ -42,7 +42,7 @@ def signals_of(trace: Trace) -> dict[str, float]:
     return found
 
 
-def behaviour_of(trace: Trace) -> dict[str, float] | None:
+def behaviour_of(trace: AnyEpisode) -> dict[str, float] | None:
     """The 19 features of the episode's user turns, as stored or computed; ``None`` without a user turn."""
     return trace.behaviour if trace.behaviour is not None else trace.feedback.behaviour
 

@@ -39,7 +39,7 @@ class Tally:
 
     def _count(self, trace: Trace) -> None:
         if trace.reward is None:
-            self._failed[failure_name(trace)] += 1
+            self._failed[failure_name(trace.failure, trace.ended_by)] += 1
         else:
             self._scored += 1
             self._sum += trace.reward

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from usersim_env.feedback import Failure
 from usersim_env.trace import Trace
 
 
@@ -25,7 +26,7 @@ class RolloutResult:
     @property
     def failed(self) -> dict[str, int]:
         """Episodes without a reward, by ``side:kind``."""
-        return dict(Counter(failure_name(t) for t in self.traces if not t.valid))
+        return dict(Counter(failure_name(t.failure, t.ended_by) for t in self.traces if not t.valid))
 
     @property
     def success(self) -> float | None:
@@ -56,6 +57,6 @@ class RolloutResult:
         }
 
 
-def failure_name(trace: Trace) -> str:
+def failure_name(failure: Failure | None, ended_by: str) -> str:
     """What an episode without a reward is counted under."""
-    return f"{trace.failure.side}:{trace.failure.kind}" if trace.failure is not None else trace.ended_by
+    return f"{failure.side}:{failure.kind}" if failure is not None else ended_by

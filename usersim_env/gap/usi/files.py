@@ -11,21 +11,21 @@ import dataclasses
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from usersim_env.behaviour import Source as Speaker
 from usersim_env.behaviour import behaviour_features
 from usersim_env.errors import TraceError
+from usersim_env.gap.episodes import AnyEpisode, read_episodes
 from usersim_env.gap.task_means import behaviour_of
 from usersim_env.gap.usi.sessions import Session, Sessions, answers_of, check_ids, ordered, task_key
 from usersim_env.importers import ImportSettings, native, tau_usi
 from usersim_env.importers.fields import Fields, load_json, unit_number
-from usersim_env.trace import Trace
-from usersim_env.trace_file import holds_traces, read_traces
+from usersim_env.trace_file import holds_traces
 
-Source: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Iterable[Trace]
+Source: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Iterable[AnyEpisode]
 """A file, the content of one in tau-usi's format, or traces."""
 
 NOT_KEPT = "marked keep: false"
@@ -98,12 +98,12 @@ def _bytes(path: str | os.PathLike[str]) -> bytes:
     return content
 
 
-def _content(source: Source, where: str) -> tuple[Mapping[str, Any] | list[Trace], str]:
-    found: Mapping[str, Any] | list[Trace]
+def _content(source: Source, where: str) -> tuple[Mapping[str, Any] | Sequence[AnyEpisode], str]:
+    found: Mapping[str, Any] | Sequence[AnyEpisode]
     if isinstance(source, str | os.PathLike):
         where = str(source)
         ours = Path(source).is_file() and holds_traces(source)
-        found = read_traces(source) if ours else read_object(source)
+        found = read_episodes(source) if ours else read_object(source)
     else:
         found = source if isinstance(source, Mapping) else list(source)
     if not found:
@@ -164,7 +164,7 @@ def _features(entry: Fields, speaker: Speaker) -> dict[str, float] | None:
         raise TraceError(f"{entry.where}: conversation: {error}") from None
 
 
-def _trace_session(trace: Trace) -> tuple[Session, str]:
+def _trace_session(trace: AnyEpisode) -> tuple[Session, str]:
     """A session of ours, and why it is left out. An imported one is read as it stood in its file."""
     notes = trace.user.notes
     record = trace.source.get("record", {}) if trace.source.get("format") == tau_usi.NAME else {}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from usersim_env.errors import TraceError
-from usersim_env.trace import Trace
+from usersim_env.gap.episodes import AnyEpisode
 
 _TASK_ID = re.compile(r"([^/]+)/test/(\d+)", re.ASCII)
 
@@ -97,7 +97,7 @@ def ordered(found: Iterable[Session], where: str) -> dict[int, dict[str, Session
     return dict(sorted(copies.items()))
 
 
-def check_ids(traces: Iterable[Trace], where: str) -> None:
+def check_ids(traces: Iterable[AnyEpisode], where: str) -> None:
     """Raises a `TraceError` if two traces have the same id."""
     twice = [id_ for id_, n in Counter(trace.id for trace in traces).items() if n > 1]
     if twice:
