@@ -9,7 +9,7 @@ STAMP := $(VENV)/.complete
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test lint equivalence statistics big-files bench study-proofs trl adapters rl rewards rollouts ray tune-user clean
+.PHONY: help setup browser demo test lint equivalence statistics big-files equal-bits bench study-proofs trl adapters rl rewards rollouts ray tune-user clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,10 +63,13 @@ statistics: setup  ## coverage of the intervals, error rates of the tests and of
 big-files: setup  ## gap on 200,000 episodes (0.8 and 2 GB): memory and time (two minutes; docs/measuring.md)
 	@$(BIN)/python -m pytest -q -s -m slow tests/gap/test_big_files.py $(PYTEST_ARGS)
 
+equal-bits: setup  ## the same bits on other Pythons: make equal-bits PYTHONS="python3.10 python3.13"
+	@PYTHONS="$(PYTHONS)" $(BIN)/python -m pytest -q -s -m slow tests/test_equal_bits.py
+
 bench: setup  ## time the engine beside the upstream one
 	@$(BIN)/usersim-env bench
 
-study-proofs: setup  ## the study server: 200 people at once, kills, deletions, an address that takes all (half an hour)
+study-proofs: setup  ## the study server: 200 people at once, kills, deletions, an address that takes all (ten minutes)
 	@$(BIN)/python -m pytest -q -s -m slow tests/study $(PYTEST_ARGS)
 
 # torch and the training libraries are large and do not go together in one environment, so they have two of their own.

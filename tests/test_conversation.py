@@ -326,3 +326,26 @@ def test_ctrl_c_inside_a_tool_leaves_a_machine_that_restore_accepts(monkeypatch:
         assert not conversation.over
         conversation.act(ToolCall("find_ticket", {"email": "ada@mock.example"}))
     assert conversation.steps == 2 and isinstance(conversation.turn, SurveyTurn)
+
+
+def test_what_an_interrupted_tool_has_half_done_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C between two writes of a tool: the conversation may go on, and is scored as if it had not been called."""
+    task = MOCK.task("mock/train/0")
+    move = ToolCall("move_ticket", {"ticket_id": "T-1001", "day": "tuesday"})
+    other = ToolCall("move_ticket", {"ticket_id": "T-1001", "day": "friday"})
+    conversation = Conversation(task, World(MOCK), Rules(), 0)
+    conversation.hear(Say("Please move my repair."))
+    conversation.act(move)
+    before = conversation.world.digest()
+    run = World.run
+
+    def half(world: World, call: ToolCall) -> str:
+        run(world, call)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(World, "run", lambda world, call: half(world, call) if call == other else run(world, call))
+        with pytest.raises(KeyboardInterrupt):
+            conversation.act(other)
+    assert conversation.world.digest() == before != World(MOCK).digest()
+    assert len(conversation.events) == 2 and isinstance(conversation.turn, AgentTurn)

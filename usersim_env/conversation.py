@@ -149,7 +149,11 @@ class Conversation:
             return result
         if call.name == RESPOND:
             return self._respond(arguments)
-        result = self.world.call(ToolCall(call.name, arguments))
+        try:
+            result = self.world.call(ToolCall(call.name, arguments))
+        except BaseException:  # Ctrl-C: what the tool has half done is taken back
+            self.world = self.world.after(self.events)
+            raise
         self._count(_acted(call.name, arguments, result))
         if call.name in self.world.domain.terminal:
             self._end("transfer")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -110,6 +110,14 @@ class World:
     def fresh(self) -> World:
         """A new world of the same domain, untouched."""
         return World(self.domain)
+
+    def after(self, events: Iterable[Mapping[str, Any]]) -> World:
+        """A new world of the same domain, in which the tool calls of a conversation's events were made."""
+        world = self.fresh()
+        for event in events:
+            if event["event"] == "act" and "result" in event and not event.get("refused"):
+                world.call(ToolCall(event["name"], event["arguments"]))
+        return world
 
     def call(self, call: ToolCall) -> ToolResult:
         """Runs a tool. Whatever is wrong inside becomes a readable text, as in τ-bench; nothing is raised."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -174,7 +175,7 @@ def _provenance(traces: Sequence[AnyEpisode]) -> list[tuple[str, str]]:
         ("usersim_env", ", ".join(sorted({trace.provenance.package for trace in traces}))),
         ("tasks from", ", ".join(sorted(upstream)) or MISSING),
         ("domains", ", ".join(sorted({trace.domain for trace in traces}))),
-        ("time", f"{sum(trace.provenance.seconds for trace in traces):.1f} s"),
+        ("time", f"{math.fsum(trace.provenance.seconds for trace in traces):.1f} s"),
         ("cost", _cost(traces)),
     ]
 
@@ -182,7 +183,7 @@ def _provenance(traces: Sequence[AnyEpisode]) -> list[tuple[str, str]]:
 def _cost(traces: Sequence[AnyEpisode]) -> str:
     costs = [trace.provenance.cost for trace in traces if trace.provenance.cost is not None]
     if costs:
-        return f"{sum(costs):.2f} US dollars ({len(costs)} of {len(traces)} known)"
+        return f"{math.fsum(costs):.2f} US dollars ({len(costs)} of {len(traces)} known)"
     asked = any("cost" in seat.notes for trace in traces for seat in (trace.agent, trace.user))
     return "unknown" if asked else "none reported"
 

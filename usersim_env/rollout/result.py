@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -32,13 +33,13 @@ class RolloutResult:
     def success(self) -> float | None:
         """Mean rule reward of the scored episodes; ``None`` when there is none."""
         rewards = [t.reward for t in self.traces if t.reward is not None]
-        return sum(rewards) / len(rewards) if rewards else None
+        return math.fsum(rewards) / len(rewards) if rewards else None
 
     @property
     def cost(self) -> float | None:
         """US dollars for the model calls of all episodes whose cost is known; ``None`` when there is none."""
         known = [t.provenance.cost for t in self.traces if t.provenance.cost is not None]
-        return sum(known) if known else None
+        return math.fsum(known) if known else None
 
     def __repr__(self) -> str:
         """The figures: asyncio makes one of every task's result, and thousands of traces would take a while."""

@@ -117,7 +117,11 @@ def compare_batch(
     alike = dimensions(mine, theirs) if mine is not None and theirs is not None else dict.fromkeys(DIMENSIONS)
     # The index takes the agreement over all batches: its deviation is that of behaviour and outcomes.
     return Scores(
-        alike, None if agreement is None else agreement[0], sum(errors) / len(errors) if errors else None, mine, theirs
+        alike,
+        None if agreement is None else agreement[0],
+        math.fsum(errors) / len(errors) if errors else None,
+        mine,
+        theirs,
     )
 
 
