@@ -181,7 +181,7 @@ def dump(tmp_path: Path, records: object) -> Path:
 
 def test_published_runs_get_their_recorded_reward(runs: list[dict[str, Any]], shared: Path) -> None:
     result = rescore([shared / RUNS])
-    assert result.as_dict() == {"episodes": 50, "scored": 49, "agree": 49, "disagree": [], "unfinished": 1}
+    assert result.as_dict() == {"episodes": 50, "scored": 50, "agree": 50, "disagree": [], "unfinished": 0}
     assert sum(run["reward"] for run in runs) == 21, "the file is another one"
     assert rescore([shared / RUNS], format="tau-bench") == result
 
@@ -189,7 +189,7 @@ def test_published_runs_get_their_recorded_reward(runs: list[dict[str, Any]], sh
 def test_a_wrong_reward_is_found_in_every_finished_run(runs: list[dict[str, Any]], tmp_path: Path) -> None:
     flipped = [{**run, "reward": 1.0 - run["reward"]} for run in runs]
     result = rescore([dump(tmp_path, flipped)])
-    assert (result.agree, len(result.disagree)) == (0, 49)
+    assert (result.agree, len(result.disagree)) == (0, 50)
     assert result.disagree[0] == "0/0"
 
 
@@ -227,7 +227,7 @@ def retail_run(expected: list[ToolCall]) -> dict[str, Any]:
 
 
 MALFORMED: list[tuple[Any, str]] = [
-    ({}, "expected a list of τ-bench results, got dict"),
+    ("x", "expected a list of τ-bench results, got str"),
     ([3], "record 0: expected an object, got int (3)"),
     ([{}], "record 0: the field 'task_id' is missing (there are: )"),
     ([{"task_id": "7"}], "record 0: task_id: expected int, got str ('7')"),

@@ -132,7 +132,7 @@ def test_junk_in_every_place_is_refused_when_it_is_read_or_never(tmp_path: Path,
         ("seed", 10**30, "line 1: seed: expected a whole number of 64 bits"),
         ("max_steps", -1, "line 1: max_steps: expected a whole number of at least 0, got -1"),
         ("task", {"instruction": 1}, "line 1: task: expected instruction, expected_calls, required_outputs"),
-        ("source", {"record": DEEP}, "line 1: source: nested more than 64 levels deep"),
+        ("source", {"record": DEEP}, "line 1: source: nested more than 200 levels deep"),
     ],
 )  # fmt: skip
 def test_the_message_names_file_line_and_field(

@@ -18,7 +18,7 @@ from usersim_env.trace import Trace
 ENDINGS = ("user", "agent", "transfer", "limit", "failure", "recording", "cut")
 """What may end an episode; `Trace.ended_by`."""
 
-DEEPEST = 64
+DEEPEST = 200
 """Levels of nesting in what a trace holds of others: arguments of tools, settings, notes, the source's own record."""
 
 _WHOLE = frozenset((*FEATURES, "n_turns"))

@@ -44,6 +44,7 @@ RUN = {
 }
 WHOLE: dict[str, Any] = {
     "tau-usi": {"airline_3": SESSION, "retail_5_ann2": SESSION},
+    "odyssim": {"results": [{"instance_id": "airline_3", **SESSION}, {"instance_id": "retail_5", **SESSION}]},
     "tau-bench": [{"task_id": 3, "trial": 0, "reward": 1.0, "info": {"task": TASK}, "traj": CHAT}] * 2,
     "simulation-run": {
         "info": {"environment_info": {"domain_name": "airline"}},
@@ -177,7 +178,7 @@ def test_any_bytes(content: bytes, name: str, tmp_path: Path) -> None:
         (b"[" * 100_000, "not JSON"),
         (b'{"messages": ' + b"[" * 100_000, "not JSON"),
         (b"\xff\xfe", "not JSON"),
-        (b"{}", "none of the formats tau-usi, tau-bench, simulation-run, openai. Name one with --format"),
+        (b"{}", "none of the formats odyssim, tau-usi, tau-bench, simulation-run, openai. Name one with --format"),
         (b"[]", "none of the formats"),
         (b'{"events": [], "task_hash": ""}', "these are traces of ours already"),
         (b'{"airline_1": {"conversation": []}, "airline_1": {}}', "the key 'airline_1' occurs twice"),

@@ -95,7 +95,7 @@ def test_messages_reward_and_end(tmp_path: Path) -> None:
         ("get_bill", {"month": 2}, "none", True),
     ]
     assert trace.events[2]["text"] == "I look."
-    assert (trace.ended_by, trace.reward, trace.checks) == ("user", 1.0, {"database": True, "output_0": False})
+    assert (trace.ended_by, trace.reward, trace.checks) == ("user", 1.0, {"database": True})
     assert (trace.task_id, trace.domain, trace.lazy_open) == ("telecom/tau2/airplane_mode_on", "telecom", True)
     assert (trace.seed, trace.max_steps, trace.provenance.cost, trace.provenance.seconds) == (7, 100, 0.75, 61.5)
     assert (trace.agent.name, trace.user.name, trace.user.kind) == ("claude", "gpt-4.1", "llm")
@@ -119,7 +119,7 @@ def test_nothing_is_lost(tmp_path: Path) -> None:
         ("agent_stop", "agent", None),
         ("max_steps", "limit", None),
         ("too_many_errors", "limit", None),
-        ("agent_error", "failure", "agent"),
+        ("agent_error", "agent", None),
         ("user_error", "failure", "user"),
         ("timeout", "failure", "file"),
         ("infrastructure_error", "failure", "file"),

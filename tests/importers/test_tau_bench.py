@@ -62,7 +62,8 @@ def test_every_finished_run_is_restored_to_its_reward(runs: list[dict[str, Any]]
         if conversation.over:
             assert conversation.outcome.feedback.reward == trace.reward == run["reward"]
             assert trace.checks.items() <= conversation.outcome.feedback.checks.items()
-    assert [trace.task_id for trace in traces if trace.reward is None] == ["airline/test/33"]
+    assert [trace.task_id for trace in traces if trace.ended_by == "limit"] == ["airline/test/33"]
+    assert sum(trace.reward or 0 for trace in traces) / len(traces) == 0.42, "as its authors count it"
 
 
 def test_older_tasks_travel_with_the_trace(traces: tuple[Trace, ...]) -> None:
@@ -78,7 +79,7 @@ def test_rescoring_the_import_agrees_with_rescoring_the_file(
     with TraceWriter(tmp_path / "t.jsonl") as writer:
         for trace in traces:
             writer.write(trace)
-    agreed = {"episodes": 50, "scored": 49, "agree": 49, "disagree": [], "unfinished": 1}
+    agreed = {"episodes": 50, "scored": 50, "agree": 50, "disagree": [], "unfinished": 0}
     assert rescore([tmp_path / "t.jsonl"]).as_dict() == rescore([shared / RUNS]).as_dict() == agreed
 
 

@@ -21,6 +21,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--format", default=importers.AUTO, choices=[importers.AUTO, *importers.FORMATS])
     parser.add_argument("--out", required=True, metavar="FILE.jsonl", help="a new file")
     parser.add_argument("--user", metavar="KIND[:NAME]", help="who sat in the user's seat, for example llm:gpt-4o")
+    parser.add_argument("--agent", metavar="NAME", help="who sat in the agent's seat, where the file does not say")
+    parser.add_argument("--domain", metavar="NAME", help="of the tasks, where the file does not say")
     parser.add_argument("--split", default="test", metavar="NAME", help="of the tasks of tau-bench (default: test)")
     parser.add_argument("--licence", metavar="TEXT", help="of files that state none")
     parser.add_argument("--no-training", action="store_true", help="models may not be trained on it")
@@ -33,7 +35,14 @@ def run(arguments: argparse.Namespace) -> None:
     terms = None
     if arguments.licence is not None or arguments.no_training:
         terms = Terms(arguments.licence or importers.NOT_STATED.licence, training=not arguments.no_training)
-    settings = importers.ImportSettings(arguments.user, arguments.split, terms, arguments.skip_broken)
+    settings = importers.ImportSettings(
+        user=arguments.user,
+        split=arguments.split,
+        terms=terms,
+        skip_broken=arguments.skip_broken,
+        agent=arguments.agent,
+        domain=arguments.domain,
+    )
     found = importers.import_to_file(arguments.files, arguments.out, arguments.format, settings).as_dict()
     if arguments.json:
         print_json(found)

@@ -12,6 +12,9 @@ from usersim_env.errors import UsageError
 from usersim_env.gap.episodes import AnyEpisode
 from usersim_env.gap.sides import Role, Side, Words, describe_agent, describe_user, kept
 
+UNKNOWN = "unknown"
+"""Name of an agent that nobody has named."""
+
 
 class ComparisonWarning(UserWarning):
     """Two sides differ in more than the user side."""
@@ -85,7 +88,7 @@ def pair(sim_traces: Iterable[AnyEpisode], reference_traces: Iterable[AnyEpisode
     reference = _side("real" if others and all(trace.human for trace in others) else "reference", others)
     for side in (sim, reference):
         _check_side(side)
-    mine, theirs = ({trace.task_id for trace in side.traces} for side in (sim, reference))
+    mine, theirs = ({trace.task_id for trace in side.traces if known_task(trace)} for side in (sim, reference))
     shared = natural(mine & theirs)
     tasks = tuple(task for task in shared if task in sim.scored and task in reference.scored)
     _check_overlap(sim, reference, shared, tasks)
@@ -97,6 +100,11 @@ def pair(sim_traces: Iterable[AnyEpisode], reference_traces: Iterable[AnyEpisode
     return Pairing(
         sim, reference, tasks, natural(mine - theirs), natural(theirs - mine), unscored, checks, tuple(found)
     )
+
+
+def known_task(trace: AnyEpisode) -> bool:
+    """Whether a trace says which task it is of; one of another producer may have just a number."""
+    return bool(trace.domain or trace.task_hash)
 
 
 def natural(names: Iterable[str]) -> tuple[str, ...]:
@@ -145,6 +153,12 @@ def _check_side(side: Side) -> None:
 
 
 def _check_overlap(sim: Side, reference: Side, shared: Sequence[str], tasks: Sequence[str]) -> None:
+    unknown = sum(not known_task(trace) for side in (sim, reference) for trace in side.traces)
+    if not shared and unknown:
+        raise UsageError(
+            f"No task is on both sides: {unknown} episodes name neither a domain nor a task, so nobody can tell "
+            "whether they are of the same tasks. If you know the domain, import them again with --domain."
+        )
     if not shared:
         mine, theirs = (natural({trace.task_id for trace in side.traces}) for side in (sim, reference))
         raise UsageError(
@@ -177,7 +191,12 @@ def _compare(sim: Side, reference: Side, shared: set[str]) -> Iterable[Check]:
         )
         words = [few(values, 5) for values in (mine, theirs)]
         warning = ""
-        if mine != theirs:
+        if name == "agent" and any(trace.agent.name == UNKNOWN for side in (sim, reference) for trace in side.traces):
+            warning = (
+                f"The agent could not be checked: {sim.role} has {words[0]}; {reference.role} has {words[1]}. A file "
+                "that does not say who the agent was can be imported with --agent NAME."
+            )
+        elif mine != theirs:
             warning = (
                 f"Not the same {name}: {sim.role} has {words[0]}; {reference.role} has {words[1]}. "
                 "The gap below mixes this difference with that of the user sides."
@@ -206,6 +225,13 @@ def _task_content(sim: Side, reference: Side, shared: set[str]) -> Check:
 
 
 def _odd(sim: Side, reference: Side) -> Iterable[str]:
+    for side in (sim, reference):
+        unknown = sum(not known_task(trace) for trace in side.traces)
+        if unknown:
+            yield (
+                f"{unknown} episodes of the {side.role} side name neither a domain nor a task and are not compared; if "
+                "you know the domain, import them again with --domain."
+            )
     people = sum(trace.human for trace in sim.traces)
     if people:
         yield (

@@ -54,10 +54,10 @@ def compare(sim_traces: Source, reference_traces: Source, settings: GapSettings 
         ComparisonWarning: agent, task content, scoring version, step limit or opening differ.
     """
     settings = settings if settings is not None else GapSettings()
-    others = _episodes(reference_traces)
+    mine, others = _episodes(sim_traces), _episodes(reference_traces)
     if settings.real:
         _only_people(others)
-    pairing = pair(_episodes(sim_traces), others)
+    pairing = pair(mine, others)
     sim, reference = (signals_by_task(side, pairing.tasks) for side in pairing.sides)
     gaps, missing = _gaps(pairing, sim, reference, settings)
     bins, domains = _parts(pairing, (task_means(sim, (RULE,))[:, 0], task_means(reference, (RULE,))[:, 0]), settings)

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from usersim_env.importers.fields import Fields, load_json, text_of
+from usersim_env.importers.blocks import Blocks, Call, Result, read_blocks, read_id
+from usersim_env.importers.fields import Fields, load_json
 from usersim_env.importers.recording import Event, Recorder
 from usersim_env.messages import RESPOND
 from usersim_env.trace import JsonDict
@@ -31,16 +32,20 @@ def read_message(recorder: Recorder, message: Fields, first_call_only: bool = Fa
     role = message.get("role", str)
     if role not in ROLES:
         raise message.error("role", f"expected {', '.join(ROLES)}, got {role!r:.80}")
-    message.find("content", str, list)
+    blocks = read_blocks(message)
     recorder.begin(message.value)
-    if role == "user":
-        read_user(recorder, text_of(message.value), (STOP,))
-    elif role == "assistant":
-        _assistant(recorder, message, first_call_only)
-    elif role in ("tool", "function"):
-        call_id = message.find("tool_call_id", str)
-        if not recorder.result(text_of(message.value), call_id) and not recorder.ended_by:
+    for kind in blocks.beside:
+        recorder.notes.append(f"{message.where}: a block of type {kind} is kept in source alone")
+    results = list(blocks.results)
+    if role in ("tool", "function"):
+        results.append(Result(blocks.text, read_id(message, "tool_call_id"), None))
+    for result in results:
+        if not recorder.result(result.text, result.id, result.error) and not recorder.ended_by:
             recorder.notes.append(f"{message.where}: a tool result without a call")
+    if role == "user" and (blocks.text or not results):
+        read_user(recorder, blocks.text, (STOP,))
+    elif role == "assistant":
+        _assistant(recorder, message, blocks, first_call_only)
 
 
 def read_user(recorder: Recorder, text: str, stops: Sequence[str]) -> None:
@@ -53,24 +58,29 @@ def read_user(recorder: Recorder, text: str, stops: Sequence[str]) -> None:
         recorder.say(text)
 
 
-def _assistant(recorder: Recorder, message: Fields, first_call_only: bool) -> None:
-    text = text_of(message.value)
-    calls = list(message.each("tool_calls")) if message.find("tool_calls", list) else []
+def _assistant(recorder: Recorder, message: Fields, blocks: Blocks, first_call_only: bool) -> None:
+    text, calls = blocks.text, list(blocks.calls)
+    for call in message.each("tool_calls") if message.find("tool_calls", list) else ():
+        function = call.inside("function")
+        calls.append(Call(function.get("name", str), _arguments(function), read_id(call, "id")))
     if message.find("function_call", dict):
-        calls.append(Fields({"function": message.value["function_call"]}, message.where))
+        function = message.inside("function_call")
+        calls.append(Call(function.get("name", str), _arguments(function), None))
     if not calls:
         recorder.respond(text)
         return
-    for number, call in enumerate(calls[:1] if first_call_only else calls):
-        function = call.inside("function")
-        beside = text if text and number == 0 else None
-        recorder.call(function.get("name", str), _arguments(function), call.find("id", str), beside)
+    for number, made in enumerate(calls[:1] if first_call_only else calls):
+        recorder.call(made.name, made.arguments, made.id, text if text and number == 0 else None)
 
 
 def _arguments(function: Fields) -> Any:
-    text = function.get("arguments", str)
+    """Arguments as JSON, as an object, or as nothing at all, which is no arguments."""
+    given = function.find("arguments", str, dict)
+    if isinstance(given, dict):
+        return given
+    text = given or ""
     try:
-        found = load_json(text or "{}")
+        found = load_json(text if text.strip() else "{}")
     except ValueError as error:
         raise function.error("arguments", f"not JSON: {error} (got {text[:80]!r})") from None
     if not isinstance(found, dict):

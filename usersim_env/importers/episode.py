@@ -36,12 +36,16 @@ class ImportSettings:
         split: of the tasks of τ-bench's files.
         terms: of files that state none; tau-usi's own cannot be changed.
         skip_broken: leave broken records out and list them.
+        agent: who sat in the agent's seat, where the file does not say.
+        domain: of the tasks, where the file does not say.
     """
 
     user: str | None = None
     split: str = "test"
     terms: Terms | None = None
     skip_broken: bool = False
+    agent: str | None = None
+    domain: str | None = None
 
     def __post_init__(self) -> None:
         if self.user is not None and self.user.partition(":")[0] not in USER_KINDS:
@@ -49,6 +53,10 @@ class ImportSettings:
             raise UsageError(
                 f"The user's seat is one of {kinds}, with or without a name (llm:gpt-4o); got {self.user!r}."
             )
+
+    def agent_seat(self, name: str | None = None, **settings: object) -> Seat:
+        """The agent's seat: as the file says, else as the caller does."""
+        return Seat("agent", name or self.agent or UNKNOWN, settings)
 
     def seat(self, kind: str, name: str = UNKNOWN, notes: JsonDict | None = None, **settings: object) -> Seat:
         """The user's seat: as the caller says, else as the file does."""

@@ -1,5 +1,8 @@
 """Plain chat-completion messages: one conversation, a list of ``{"messages": […]}``, or those as JSON Lines.
 
+Content may be a text or blocks (OpenAI's and Anthropic's), and ``{"conversations": [{"from", "value"}]}`` (ShareGPT) is
+read as well.
+
 A record may say more: ``task_id`` (an id of ours), ``reward``; and one that was exported from here says everything, in
 its field ``usersim_env``. A conversation without a stop word or a transfer never ended: it is cut and not scored.
 """
@@ -17,16 +20,20 @@ from usersim_env.importers.fields import Fields, plain, unit_number
 from usersim_env.importers.layout import pack
 from usersim_env.importers.place import Place, by_id
 from usersim_env.importers.recording import Recorder
-from usersim_env.trace import Seat, Trace
+from usersim_env.trace import Trace
 
 NAME = "openai"
 
 
+SHAREGPT = {"system": "system", "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
+"""``from`` of a ShareGPT message → the role."""
+
+
 def recognise(content: Any) -> bool:
     """Whether a JSON value looks like such a file."""
-    if isinstance(content, list):
-        return any(isinstance(item, dict) and ("messages" in item or "role" in item) for item in content)
-    return isinstance(content, dict) and "messages" in content
+    items = content if isinstance(content, list) else [content]
+    names = ("messages", "conversations", "role") if isinstance(content, list) else ("messages", "conversations")
+    return any(isinstance(item, dict) and any(name in item for name in names) for item in items)
 
 
 def records(content: Any, where: str) -> Iterator[tuple[str, Any]]:
@@ -52,14 +59,15 @@ def read(item: tuple[int, Any], where: str, settings: ImportSettings) -> tuple[T
     task_id = known.find("task_id", str) or record.find("task_id", str, int) or ""
     place = by_id(task_id) if isinstance(task_id, str) and "/" in task_id else Place()
     recorder = Recorder(place.terminal, where)
-    if not record.get("messages", list):
-        raise record.error("messages", "it is empty")
-    for message in record.each("messages"):
-        read_message(recorder, message)
+    listed = "messages" if "messages" in record.value else "conversations"
+    if not record.get(listed, list):
+        raise record.error(listed, "it is empty")
+    for message in record.each(listed):
+        read_message(recorder, _from_sharegpt(message) if "from" in message.value else message)
     recorder.close()
     if known.value:
         native.end_as(recorder, known)
-        rest = record.without("messages", native.KEY)
+        rest = record.without(listed, native.KEY)
         return native.restored(known, recorder, pack(recorder, as_message), rest), recorder.notes
     recorder.finish()
     failed = recorder.events[-1] if recorder.ended_by == "failure" else None
@@ -67,12 +75,20 @@ def read(item: tuple[int, Any], where: str, settings: ImportSettings) -> tuple[T
         format=NAME,
         key=str(record.value.get("id", index)),
         place=place,
-        agent=Seat("agent", record.find("model", str) or UNKNOWN),
+        agent=settings.agent_seat(record.find("model", str)),
         user=settings.seat(UNKNOWN),
         ended_by=recorder.ended_by or "cut",
         reward=unit_number(record, "reward") if recorder.ended_by in ("user", "transfer") else None,
         terms=settings.terms or NOT_STATED,
-        rest=record.without("messages"),
+        rest=record.without(listed),
         failure=Failure(failed["side"], failed["kind"], failed["message"]) if failed is not None else None,
     )
     return trace_of(found, recorder, pack(recorder, as_message)), recorder.notes
+
+
+def _from_sharegpt(message: Fields) -> Fields:
+    """A message of ``{"from", "value"}``; one of a tool is refused, as it does not say of which call."""
+    speaker = message.get("from", str)
+    if speaker not in SHAREGPT:
+        raise message.error("from", f"expected {', '.join(SHAREGPT)}, got {speaker!r:.40}")
+    return Fields({"role": SHAREGPT[speaker], "content": message.get("value", str)}, message.where)

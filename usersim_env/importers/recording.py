@@ -103,16 +103,23 @@ class Recorder:
         self._add(event)
 
     def result(self, content: str, call_id: str | None = None, error: bool | None = None) -> bool:
-        """The result of the call with that id, else of the first without one; false when there is no such call."""
-        for number, (known, event) in enumerate(self._pending):
-            if call_id is None or known == call_id:
-                del self._pending[number]
-                event["result"] = content
-                if looks_wrong(event["name"], content) if error is None else error:
-                    event["error"] = True
-                self._own(event)
-                return True
-        return False
+        """The result of the call with that id; false when there is no such call.
+
+        Where the result has no id, or no call has, results belong to the calls in their order.
+        """
+        ids = [known for known, _ in self._pending]
+        wanted = call_id if call_id in ids or call_id is None else None
+        if wanted is None and call_id is not None and None not in ids:
+            return False
+        number = ids.index(wanted) if wanted in ids else 0
+        if number >= len(ids):
+            return False
+        _, event = self._pending.pop(number)
+        event["result"] = content
+        if looks_wrong(event["name"], content) if error is None else error:
+            event["error"] = True
+        self._own(event)
+        return True
 
     # -- the user side ---------------------------------------------------------------------------------------------
 

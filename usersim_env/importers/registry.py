@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from usersim_env.errors import TraceError, UsageError, unknown
-from usersim_env.importers import openai_messages, simulation_run, tau_bench, tau_usi
+from usersim_env.importers import odyssim, openai_messages, simulation_run, tau2_folder, tau_bench, tau_usi
 from usersim_env.importers.episode import ImportSettings
 from usersim_env.importers.fields import NotJsonHere, load_json, load_records, problem_in
 from usersim_env.trace import Trace
@@ -37,7 +37,7 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     module.NAME: Format(module.NAME, module.recognise, module.records, module.read)
-    for module in (tau_usi, tau_bench, simulation_run, openai_messages)
+    for module in (odyssim, tau_usi, tau_bench, simulation_run, openai_messages)
 }
 """In the order in which `AUTO` tries them."""
 
@@ -98,6 +98,12 @@ def import_files(
                 continue
             traces.append(outcome[0])
             notes += outcome[1]
+    nowhere = sum(not (trace.domain or trace.task_hash) for trace in traces)
+    if nowhere:
+        notes.append(
+            f"{nowhere} of {len(traces)} episodes name neither a domain nor a task, so nobody can tell whether another "
+            "file has the same tasks, and gap compares none of them. If you know the domain, import with --domain."
+        )
     return ImportResult(tuple(traces), tuple(broken), tuple(notes))
 
 
@@ -161,6 +167,10 @@ def recognised(path: str | os.PathLike[str]) -> str | None:
 
 def _records(path: Path, name: str) -> Iterator[tuple[Format, str, Any]]:
     """Format, place and content of every record; a line that is no JSON is a `TraceError` as content."""
+    found = FORMATS[simulation_run.NAME]
+    if name in (AUTO, found.name) and path.exists() and (results := tau2_folder.whole(path)) is not None:
+        yield from ((found, where, record) for where, record in found.records(results, str(path)))
+        return
     if not path.is_file():
         raise TraceError(f"No file at {path}: expected one of the formats {', '.join(FORMATS)}.")
     content = path.read_bytes()

@@ -28,13 +28,18 @@ NAME = "simulation-run"
 STOPS = ("###STOP###", "###TRANSFER###", "###OUT-OF-SCOPE###")
 """Words with which τ²'s user side ends an episode."""
 
+NOBODY = "dummy_user"
+"""Implementation of the user's seat in runs where nobody sits there."""
+USUAL = ("llm_agent", "user_simulator")
+"""Implementations that need no mention; others, such as ``llm_agent_gt``, which is told the solution, are settings."""
+
 ENDS: Mapping[str, tuple[str, str]] = {
     "user_stop": ("user", ""),
     "agent_stop": ("agent", ""),
     "max_steps": ("limit", ""),
     "too_many_errors": ("limit", ""),
+    "agent_error": ("agent", ""),  # upstream counts it as it stands in the file: 0
     "timeout": ("failure", "file"),
-    "agent_error": ("failure", "agent"),
     "user_error": ("failure", "user"),
     "infrastructure_error": ("failure", "file"),
     "context_window_exceeded": ("failure", "file"),
@@ -46,8 +51,29 @@ ENDS: Mapping[str, tuple[str, str]] = {
 def recognise(content: Any) -> bool:
     """Whether a JSON value looks like such a file."""
     if isinstance(content, dict):
-        return "simulations" in content or "termination_reason" in content
-    return isinstance(content, list) and any(isinstance(run, dict) and "termination_reason" in run for run in content)
+        return "simulations" in content or _is_run(content)
+    return isinstance(content, list) and any(_is_run(run) for run in content)
+
+
+def _is_run(content: Any) -> bool:
+    if not isinstance(content, dict):
+        return False
+    found = content["result"] if _is_nemo(content) else content
+    return "termination_reason" in found or {"reward_info", "messages"} <= found.keys()
+
+
+def _is_nemo(content: Mapping[str, Any]) -> bool:
+    """Whether it is a line of NeMo Gym's, whose ``result`` is the run and whose ``config`` says who sat there."""
+    return isinstance(content.get("result"), dict) and isinstance(content.get("config"), dict)
+
+
+def _nemo_info(config: Mapping[str, Any]) -> JsonDict:
+    seats = {
+        f"{seat}_info": {"implementation": config.get(seat), "llm": config.get(f"llm_{seat}")}
+        for seat in ("agent", "user")
+    }
+    found: JsonDict = {**seats, "environment_info": {"domain_name": config.get("domain")}}
+    return found | ({"max_steps": config["max_steps"]} if "max_steps" in config else {})
 
 
 def records(content: Any, where: str) -> Iterator[tuple[str, Any]]:
@@ -64,8 +90,16 @@ def records(content: Any, where: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(content, dict):
         content = [content]
     for index, run in enumerate(Fields({"the file": content}, where).get("the file", list)):
+        place = f"{where}, record {index}"
+        if isinstance(run, dict) and _is_nemo(run):
+            yield place, (run["result"], _nemo_info(run["config"]), _whole_task(run.get("task")))
+            continue
         task = tasks.get(str(run.get("task_id"))) if isinstance(run, dict) else None
-        yield f"{where}, record {index}", (run, info, task)
+        yield place, (run, info, task)
+
+
+def _whole_task(task: Any) -> Any:
+    return task if isinstance(task, dict) and "user_scenario" in task else None
 
 
 def read(item: tuple[Any, Any, Any], where: str, settings: ImportSettings) -> tuple[Trace, list[str]]:
@@ -75,13 +109,13 @@ def read(item: tuple[Any, Any, Any], where: str, settings: ImportSettings) -> tu
         TraceError: file, record and field of what is wrong.
     """
     run, info = Fields(plain(item[0], where), where), Fields(plain(item[1], where), f"{where}: info")
-    reason = run.get("termination_reason", str)
+    reason = _reason(run)
     if reason not in ENDS:
         raise run.error("termination_reason", f"expected {', '.join(ENDS)}, got {reason!r:.80}")
     ended_by, side = ENDS[reason]
     if run.value.get("messages") is None and run.value.get("ticks") is not None:
         raise run.error("messages", "a voice run, which has ticks instead; it cannot be read")
-    domain = info.maybe("environment_info").find("domain_name", str) or ""
+    domain = info.maybe("environment_info").find("domain_name", str) or settings.domain or ""
     place = _place(run, domain, item[2], where)
     recorder = Recorder((), where)
     messages = [part for message in run.each("messages") for part in _flat(message)]
@@ -97,6 +131,17 @@ def read(item: tuple[Any, Any, Any], where: str, settings: ImportSettings) -> tu
         recorder.fail(failure.side, failure.kind, failure.message)
     record = _record(run, info, place, settings, (ended_by, failure))
     return trace_of(record, recorder, pack(recorder, as_message)), recorder.notes
+
+
+def _reason(run: Fields) -> str:
+    """Why a run ended; also as Python prints the enumeration, or by the stop word where nothing is said."""
+    found: str | None = run.find("termination_reason", str)
+    if found is not None:
+        return found.removeprefix("TerminationReason.").lower()
+    words = [text_of(message.value) for message in run.each("messages") if message.value.get("role") == "user"]
+    if words and any(stop in words[-1] for stop in STOPS):
+        return "user_stop"
+    return str(run.get("termination_reason", str))  # which says that it is missing
 
 
 def _flat(message: Fields) -> Iterator[Fields]:
@@ -181,8 +226,8 @@ def _record(
         format=NAME,
         key=str(run.value.get("id") or f"{run.value['task_id']}/{run.find('trial', int) or 0}"),
         place=place,
-        agent=Seat("agent", agent.find("llm", str) or agent.find("implementation", str) or UNKNOWN, _settings(agent)),
-        user=settings.seat("llm", user.find("llm", str) or UNKNOWN, **_settings(user)),
+        agent=settings.agent_seat(agent.find("llm", str) or agent.find("implementation", str), **_settings(agent)),
+        user=_user(user, settings),
         ended_by=ended_by,
         reward=unit_number(verdict, "reward") if scored else None,
         terms=settings.terms or NOT_STATED,
@@ -202,21 +247,35 @@ def _is_talk(message: Fields) -> bool:
     return message.value.get("role") in ("user", "assistant") and not message.value.get("tool_calls")
 
 
+def _user(user: Fields, settings: ImportSettings) -> Seat:
+    """Who sat in the user's seat; a run without a user side (``llm_agent_solo``) has no language model there."""
+    if user.find("implementation", str) == NOBODY:
+        return settings.seat("none", NOBODY)
+    return settings.seat("llm", user.find("llm", str) or UNKNOWN, **_settings(user))
+
+
 def _settings(seat: Fields) -> JsonDict:
-    arguments = seat.find("llm_args", dict)
-    return {"llm_args": arguments} if arguments else {}
+    """What tells a seat from another of the same model: how it was called, and what it knew."""
+    found: JsonDict = {}
+    if arguments := seat.find("llm_args", dict):
+        found["llm_args"] = arguments
+    if (made := seat.find("implementation", str)) not in (None, *USUAL):
+        found["implementation"] = made
+    return found
 
 
 def _checks(verdict: Fields) -> dict[str, bool]:
-    """The parts of the verdict that have a counterpart here."""
+    """The parts of the verdict that have a counterpart here and count for the reward."""
     found: dict[str, bool] = {}
+    basis = verdict.find("reward_basis", list)
     matched = verdict.maybe("db_check").find("db_match", bool)
-    if matched is not None:
+    if matched is not None and (basis is None or "DB" in basis):
         found["database"] = matched
-    for index, check in enumerate(
-        verdict.each("communicate_checks") if verdict.find("communicate_checks", list) else ()
-    ):
-        met = check.find("met", bool)
-        if met is not None:
-            found[f"output_{index}"] = met
+    if basis is None or "COMMUNICATE" in basis:
+        for index, check in enumerate(
+            verdict.each("communicate_checks") if verdict.find("communicate_checks", list) else ()
+        ):
+            met = check.find("met", bool)
+            if met is not None:
+                found[f"output_{index}"] = met
     return found

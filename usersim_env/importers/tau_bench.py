@@ -14,16 +14,18 @@ from usersim_env.domains import Domain, Task, get_domain
 from usersim_env.errors import TraceError
 from usersim_env.feedback import Failure
 from usersim_env.importers.chat import as_message, read_message
-from usersim_env.importers.episode import NOT_STATED, UNKNOWN, ImportSettings, Record, trace_of
+from usersim_env.importers.episode import NOT_STATED, ImportSettings, Record, trace_of
 from usersim_env.importers.fields import Fields, plain, text_of, unit_number
 from usersim_env.importers.layout import pack
 from usersim_env.importers.place import Place, by_content
 from usersim_env.importers.recording import Recorder
 from usersim_env.messages import ToolCall
-from usersim_env.trace import Seat, Terms, Trace
+from usersim_env.trace import Terms, Trace
 
 NAME = "tau-bench"
 DOMAINS = ("retail", "airline")
+STEP_LIMIT = 30
+"""Agent steps after which τ-bench's own agents give up (``max_num_steps`` of its tool-calling agent)."""
 TRANSFER = "transfer_to_human_agents"
 _TEXT_AGENT = "API output:"
 """What a text agent is shown in the user's role."""
@@ -31,11 +33,14 @@ _TEXT_AGENT = "API output:"
 
 def recognise(content: Any) -> bool:
     """Whether a JSON value looks like such a file."""
-    return isinstance(content, list) and any(isinstance(record, dict) and "traj" in record for record in content)
+    found = content if isinstance(content, list) else [content]
+    return any(isinstance(record, dict) and "traj" in record for record in found)
 
 
 def records(content: Any, where: str) -> Iterator[tuple[str, Any]]:
     """Every record, with its place in the file."""
+    if isinstance(content, dict):
+        content = [content]  # one record as an object
     if not isinstance(content, list):
         raise TraceError(f"{where}: expected a list of τ-bench results, got {type(content).__name__}.")
     for index, record in enumerate(content):
@@ -44,6 +49,8 @@ def records(content: Any, where: str) -> Iterator[tuple[str, Any]]:
 
 def read(item: Any, where: str, settings: ImportSettings) -> tuple[Trace, list[str]]:
     """One run as a trace; one that never ended is cut and not scored, whatever reward stands in the file.
+
+    One with `STEP_LIMIT` agent steps has ended: upstream lets the agent act so often, and counts what came of it.
 
     Raises:
         TraceError: file, record and field of what is wrong.
@@ -69,21 +76,24 @@ def read(item: Any, where: str, settings: ImportSettings) -> tuple[Trace, list[s
     elif recorder.ended_by == "failure":
         failed = recorder.events[-1]
         failure = Failure(failed["side"], failed["kind"], failed["message"])
-    ended_by = recorder.ended_by or "cut"
+    steps = sum(message.value.get("role") == "assistant" for message in messages)
+    ended_by = recorder.ended_by or ("limit" if steps >= STEP_LIMIT else "cut")
+    scored = ended_by in ("user", "transfer", "limit")
     talk = [{**message.value, "content": text_of(message.value)} for message in messages]
     record = Record(
         format=NAME,
         key=key,
         place=place,
-        agent=Seat("agent", UNKNOWN),
+        agent=settings.agent_seat(),
         user=settings.seat("llm"),
         ended_by=ended_by,
-        reward=unit_number(run, "reward") if ended_by in ("user", "transfer") else None,
+        reward=unit_number(run, "reward") if scored else None,
         terms=settings.terms or Terms(f"{NOT_STATED.licence} (tasks: tau-bench, MIT)", NOT_STATED.training),
         rest=run.without("traj"),
-        checks=_checks(info) if ended_by in ("user", "transfer") else {},
+        checks=_checks(info) if scored else {},
         behaviour=behaviour_features(talk, "llm"),
         failure=failure,
+        max_steps=STEP_LIMIT if ended_by == "limit" else None,
     )
     return trace_of(record, recorder, pack(recorder, as_message)), recorder.notes
 

@@ -21,7 +21,7 @@ from usersim_env.errors import TraceError
 from usersim_env.gap.episodes import AnyEpisode, read_episodes
 from usersim_env.gap.task_means import behaviour_of
 from usersim_env.gap.usi.sessions import Session, Sessions, answers_of, check_ids, ordered, task_key
-from usersim_env.importers import ImportSettings, native, tau_usi
+from usersim_env.importers import ImportSettings, native, odyssim, tau_usi
 from usersim_env.importers.fields import Fields, load_json, unit_number
 from usersim_env.trace_file import holds_traces
 
@@ -103,7 +103,7 @@ def _content(source: Source, where: str) -> tuple[Mapping[str, Any] | Sequence[A
     if isinstance(source, str | os.PathLike):
         where = str(source)
         ours = Path(source).is_file() and holds_traces(source)
-        found = read_episodes(source) if ours else read_object(source)
+        found = read_episodes(source) if ours else odyssim.by_key(read_object(source))
     else:
         found = source if isinstance(source, Mapping) else list(source)
     if not found:
@@ -166,6 +166,11 @@ def _features(entry: Fields, speaker: Speaker) -> dict[str, float] | None:
 
 def _trace_session(trace: AnyEpisode) -> tuple[Session, str]:
     """A session of ours, and why it is left out. An imported one is read as it stood in its file."""
+    if not (trace.domain or trace.task_hash):
+        raise TraceError(
+            f"trace {trace.id} names neither a domain nor a task, so it cannot be compared with others. "
+            "Import it again with --domain."
+        )
     notes = trace.user.notes
     record = trace.source.get("record", {}) if trace.source.get("format") == tau_usi.NAME else {}
     reward = trace.reward if "reward" not in record else unit_number(Fields(record, trace.id), "reward")
