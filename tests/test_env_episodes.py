@@ -17,6 +17,7 @@ from usersim_env.checking.held import held
 from usersim_env.errors import Abandoned, InvalidAction, UnknownName, UsageError
 from usersim_env.scene import Scene
 from usersim_env.survey import Survey
+from usersim_env.time_limit import UnscoredCut
 from usersim_env.users.terminal import TerminalUser
 
 HELLO = {"name": "respond", "arguments": {"content": "Hello!"}}
@@ -251,7 +252,8 @@ def test_info_holds_no_dicts_and_is_valid_everywhere() -> None:
 
 def test_record_keeps_every_episode(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "traces.jsonl"
-    env = make(record=path, user=ScriptedUser(("hi", "yes")), max_episode_steps=3)
+    with pytest.warns(UserWarning, match="Say max_steps=… instead"):
+        env = make(record=path, user=ScriptedUser(("hi", "yes")), max_episode_steps=3)
     run(env, seed=0)  # ends by the user side
     env.reset(seed=1)
     for _ in range(3):  # the caller's TimeLimit cuts it off
@@ -266,6 +268,27 @@ def test_record_keeps_every_episode(tmp_path: Path) -> None:
     assert [t.valid for t in traces] == [True, False, False, False]
     assert [t.seed for t in traces] == [0, 1, 2, 3]
     assert traces[0].id == core(env).episode_id(traces[0].task_id, 0)
+
+
+def test_an_episode_that_a_time_limit_cuts_off_is_not_valid() -> None:
+    plain = gym.make("TauMock-agenda-v0")
+    assert not isinstance(plain, UnscoredCut) and gym.make(plain.spec).unwrapped is not None  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match="Say max_steps=… instead"):
+        env = gym.make("TauMock-agenda-v0", max_episode_steps=2)
+    again = gym.make(pickle.loads(pickle.dumps(env.spec)))
+    with pytest.warns(UserWarning, match="max_steps"):
+        several = gym.make_vec("TauMock-agenda-v0", 2, "sync", max_episode_steps=2)
+    several.close()
+    for limited in (env, again):
+        limited.reset(seed=0)
+        assert limited.step(FIND)[4]["valid"]
+        _, _, terminated, truncated, info = limited.step(FIND)
+        assert (terminated, truncated, info["valid"], "feedback" in info) == (False, True, False, False)
+    own = gym.make("TauMock-agenda-v0", max_steps=2)
+    own.reset(seed=0)
+    own.step(FIND)
+    *_, truncated, info = own.step(FIND)
+    assert truncated and info["valid"] and info["feedback"].reward == 0.0
 
 
 @pytest.mark.parametrize("notes", [{"a": float("nan")}, {1: {2}}, 5, {"b": (1, "x")}])

@@ -26,7 +26,7 @@ ORDER = """
     study.clock study.faults study.wire study.session study.overtime study.addresses study.sockets study.connections
     study.web study.transport study.settings study.words study.markdown study.local users.base users.seating episode
     users.scripted users.agenda* users.llm* users.recorded.* users.replay users.terminal users.browser users.__init__
-    env_settings env multi_agent.*
+    env_settings env time_limit multi_agent.*
     registration rollout.* estimate play task_list groups importers.* rescore gap.* rating_file rate study.* checking.*
     bench wrappers.* adapters.* __init__ baselines.* demo commands.* cli
 """.split()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.envs.registration import WrapperSpec
 
 from usersim_env.domains import LOADERS, Domain, add_domain, get_domain, read_domain
 from usersim_env.env import TauEnv
@@ -70,6 +71,8 @@ def _register_ids(domain: str, more: dict[str, str]) -> None:
             # Gymnasium's passive checker keeps a first reset that failed (a mistyped task) as an error of every step.
             disable_env_checker=True,
             kwargs={"domain": domain, "side": side} | more,
+            # Gymnasium applies it outside the TimeLimit of max_episode_steps.
+            additional_wrappers=(WrapperSpec("guarded", "usersim_env.time_limit:guarded", {}),),
         )
 
 
