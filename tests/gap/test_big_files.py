@@ -72,6 +72,7 @@ def test_a_file_and_its_traces_give_the_same_report(sides: tuple[Path, Path], tm
     assert slim.examples and slim.examples[0].sim.messages == whole.examples[0].sim.messages
 
 
+@pytest.mark.filterwarnings("ignore:.*have failed and are not scored")
 def test_failures_and_retries_in_a_file(tmp_path: Path) -> None:
     sim = make_side(SIM, [[1.0, None], [0.0, 1.0], [1.0, 1.0]])
     other = make_side(HUMAN, [[0.0, 1.0], [None, 1.0], [0.0, 1.0]], survey={"reuse": "Yes"})

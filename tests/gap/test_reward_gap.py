@@ -35,6 +35,7 @@ def test_the_estimate_is_the_mean_over_tasks_of_the_difference_of_means(make: An
     assert (rule.n_sim, rule.n_reference, rule.gap.n_tasks) == (7, 7, 3)
 
 
+@pytest.mark.filterwarnings("ignore:.*have failed and are not scored")
 def test_failed_episodes_are_left_out_and_never_count_as_zero(make: Any) -> None:
     sim, reference = [[1.0], [0.0], [1.0]], [[1.0, None, None], [1.0, None], [1.0]]
     result = compare(make.side(make.SIM, sim), make.side(make.REFERENCE, reference), FAST)
@@ -232,6 +233,7 @@ def test_abandoned_episodes_bound_the_gap(make: Any) -> None:
     assert bounds.as_one.n_tasks == 4
 
 
+@pytest.mark.filterwarnings("ignore:.*have failed and are not scored")
 def test_outages_are_not_abandonment(make: Any) -> None:
     result = compare(make.side(make.SIM, [[1.0], [0.0]]), make.side(make.REFERENCE, [[1.0, None], [1.0]]), FAST)
     assert not result.abandoned.any

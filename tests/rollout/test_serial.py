@@ -90,7 +90,8 @@ def test_same_seeds_same_traces(tmp_path: Path) -> None:
 
 def test_no_tasks_is_not_all_tasks() -> None:
     result = run(Silent(), tasks=[])
-    assert result.summary() == {"episodes": 0, "resumed": 0, "scored": 0, "failed": {}, "success": None, "cost": None}
+    nothing = {"success": None, "success_bounds": None, "cost": None}
+    assert result.summary() == {"episodes": 0, "resumed": 0, "scored": 0, "failed": {}, **nothing}
 
 
 def test_unknown_task_is_found_before_the_first_episode(tmp_path: Path) -> None:
@@ -157,6 +158,7 @@ def test_scored_and_failed_are_counted_apart() -> None:
         "scored": 1,
         "failed": {"user:timeout": 3},
         "success": 1.0,
+        "success_bounds": (0.25, 1.0),
         "cost": None,
     }
 

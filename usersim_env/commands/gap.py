@@ -29,6 +29,9 @@ def add(commands: Any) -> None:
         "--difficulty", metavar="FILE", help="mean success per task, for the bins and --usi (default: pooled)"
     )
     parser.add_argument(
+        "--agent-failures-as-zero", action="store_true", help="count episodes that failed on the agent's side as 0"
+    )
+    parser.add_argument(
         "--excerpts", action="store_true", help="show conversations on the page whose terms restrict passing them on"
     )
     parser.add_argument("--note", metavar="TEXT", help="a remark to print on top of the report")
@@ -40,7 +43,13 @@ def run(arguments: argparse.Namespace) -> None:
     reference = arguments.real or arguments.reference
     difficulty = None if arguments.difficulty is None else read_difficulty(arguments.difficulty)
     real = arguments.real is not None
-    settings = GapSettings(seed=arguments.seed, real=real, difficulty=difficulty, usi=arguments.usi)
+    settings = GapSettings(
+        seed=arguments.seed,
+        real=real,
+        difficulty=difficulty,
+        usi=arguments.usi,
+        agent_failures="zero" if arguments.agent_failures_as_zero else "unscored",
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ComparisonWarning)  # tables, page and JSON say the same
         result = compare(arguments.sim, reference, settings)

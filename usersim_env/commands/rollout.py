@@ -135,4 +135,6 @@ def _hints(result: RolloutResult, arguments: argparse.Namespace) -> None:
 def _summary_line(result: RolloutResult, out: str) -> str:
     failed = ", ".join(f"{name} {count}" for name, count in sorted(result.failed.items())) or "none"
     success = "no episode scored" if result.success is None else f"success {result.success:.3f}"
+    if result.success is not None and (bounds := result.success_bounds) is not None and bounds[0] != bounds[1]:
+        success += f" ({bounds[0]:.3f} with the failed as 0, {bounds[1]:.3f} as 1)"
     return f"{success}; {len(result.scored)} scored, failed: {failed}; {result.resumed} were on disk; {out}"

@@ -6,6 +6,8 @@ few conversations that are shown are read again from the file.
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
 import os
 from array import array
@@ -115,6 +117,16 @@ class Episode:
 
 AnyEpisode: TypeAlias = Trace | Episode
 """What a comparison takes: traces, or what `read_episodes` kept of them."""
+
+
+def lost(episode: AnyEpisode) -> AnyEpisode:
+    """The same episode with a rule reward of 0."""
+    signals = {**episode.signals, "rule": 0.0}
+    if isinstance(episode, Trace):
+        return dataclasses.replace(episode, reward=0.0, signals=signals)
+    found = copy.copy(episode)
+    found.reward, found.signals = 0.0, signals
+    return found
 
 
 class Shared:

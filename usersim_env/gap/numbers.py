@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from usersim_env.gap.abandoned import AbandonedBounds
 from usersim_env.gap.bootstrap import Interval
 from usersim_env.gap.judgement import Judgement
 from usersim_env.gap.pairing import Pairing
 from usersim_env.gap.sides import Side
+from usersim_env.gap.unscored import UnscoredBounds
 
 JsonDict = dict[str, Any]
 
@@ -61,6 +61,6 @@ def judgement_dict(found: Judgement) -> JsonDict:
     }
 
 
-def abandoned_dict(bounds: AbandonedBounds) -> JsonDict:
+def bounds_dict(bounds: UnscoredBounds) -> JsonDict:
     """The bounds, each an interval."""
     return dataclasses.asdict(bounds)

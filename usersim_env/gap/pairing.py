@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 from usersim_env.errors import UsageError
 from usersim_env.gap.episodes import AnyEpisode
-from usersim_env.gap.sides import Role, Side, Words, describe_agent, describe_user, kept
+from usersim_env.gap.sides import Role, Side, Words, describe_agent, describe_user, is_abandoned, kept
 
+LOUD = 0.1
+"""Share of failed episodes on a side above which a comparison warns."""
 UNKNOWN = "unknown"
 """Name of an agent that nobody has named."""
 
@@ -225,6 +227,15 @@ def _task_content(sim: Side, reference: Side, shared: set[str]) -> Check:
 
 
 def _odd(sim: Side, reference: Side) -> Iterable[str]:
+    for side in (sim, reference):
+        lost = (trace for trace in side.traces if not trace.valid and not is_abandoned(trace))
+        failed = sum(trace.ended_by == "failure" for trace in lost)
+        if failed > LOUD * len(side.traces):
+            yield (
+                f"{failed} of {len(side.traces)} episodes of the {side.role} side ({failed / len(side.traces):.0%}) "
+                "have failed and are not scored. An agent can gain by that: see what the success would be with them as "
+                "0 and as 1, below the tables."
+            )
     for side in (sim, reference):
         unknown = sum(not known_task(trace) for trace in side.traces)
         if unknown:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from usersim_env.gap.abandoned import AbandonedBounds
+from usersim_env.errors import UsageError
 from usersim_env.gap.bootstrap import DEGENERATE, BootstrapSettings, Interval
 from usersim_env.gap.examples import Example
 from usersim_env.gap.groups import GroupGap
 from usersim_env.gap.judgement import Judgement
 from usersim_env.gap.likeness import Likeness
-from usersim_env.gap.numbers import abandoned_dict, judgement_dict, pairing_dict, side_dict
+from usersim_env.gap.numbers import bounds_dict, judgement_dict, pairing_dict, side_dict
 from usersim_env.gap.pairing import Pairing
 from usersim_env.gap.pass_k import PassK
 from usersim_env.gap.power import Detectable
 from usersim_env.gap.profiles import BehaviourRow, SurveyCounts
 from usersim_env.gap.sign_flip import SignFlip
+from usersim_env.gap.unscored import UnscoredBounds
 
 NO_EVIDENCE = "no evidence of a gap"
 """Said where 0 is inside the interval. It is not the same as no gap."""
@@ -41,6 +42,8 @@ class GapSettings:
         real: refuse a second side that does not consist of people's episodes only.
         difficulty: task → mean success from elsewhere, for the difficulty bins; else success is pooled over both sides.
         usi: compute the User-Sim Index of the simulated side against the second.
+        agent_failures: what an episode counts that failed on the agent's side: ``unscored``, or ``zero``, as for an
+            agent that must not gain by failing.
     """
 
     seed: int = 0
@@ -49,6 +52,11 @@ class GapSettings:
     real: bool = False
     difficulty: Mapping[str, float] | None = None
     usi: bool = False
+    agent_failures: Literal["unscored", "zero"] = "unscored"
+
+    def __post_init__(self) -> None:
+        if self.agent_failures not in ("unscored", "zero"):
+            raise UsageError(f"agent_failures is 'unscored' or 'zero', got {self.agent_failures!r}.")
 
     @property
     def gap_interval(self) -> BootstrapSettings:
@@ -104,6 +112,7 @@ class GapResult:
         gaps: the rule reward first.
         success: mean success per side with its interval, over the paired tasks; simulated side first.
         abandoned: how far people who walked off could move the rule reward's gap.
+        failures: how far all failed episodes could, whoever failed.
         behaviour: feature means per side, simulated side first.
         survey: answers per question.
         pass_k: the chance of k successes in k episodes, for both sides.
@@ -119,7 +128,8 @@ class GapResult:
     pairing: Pairing
     gaps: tuple[SignalGap, ...]
     success: tuple[Interval, Interval]
-    abandoned: AbandonedBounds
+    abandoned: UnscoredBounds
+    failures: UnscoredBounds
     behaviour: tuple[BehaviourRow, BehaviourRow]
     survey: tuple[SurveyCounts, ...]
     pass_k: tuple[PassK, ...]
@@ -193,7 +203,8 @@ class GapResult:
             "tasks": pairing_dict(self.pairing),
             "gaps": {row.signal: row.as_dict() for row in self.gaps},
             "not_compared": list(self.missing),
-            "abandoned": abandoned_dict(self.abandoned),
+            "abandoned": bounds_dict(self.abandoned),
+            "failures": bounds_dict(self.failures),
             "behaviour": {
                 name: {"n": row.n, **row.values} for name, row in zip(("sim", "reference"), self.behaviour, strict=True)
             },

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usersim_env.errors import UsageError
-from usersim_env.gap.abandoned import abandoned_bounds
 from usersim_env.gap.bootstrap import Interval, interval, intervals
-from usersim_env.gap.episodes import AnyEpisode, read_episodes
+from usersim_env.gap.episodes import AnyEpisode, lost, read_episodes
 from usersim_env.gap.examples import most_different
 from usersim_env.gap.groups import BINS, GroupGap, difficulty_bins, group_gaps
 from usersim_env.gap.judgement import judgement
@@ -29,6 +28,7 @@ from usersim_env.gap.profiles import behaviour_row, survey_counts
 from usersim_env.gap.result import GapResult, GapSettings, SignalGap, finding
 from usersim_env.gap.sign_flip import SignFlip, holm, sign_flip
 from usersim_env.gap.task_means import RULE, count_episodes, signal_names, signals_by_task, task_means
+from usersim_env.gap.unscored import abandoned_bounds, failure_bounds
 
 Source: TypeAlias = str | os.PathLike[str] | Iterable[AnyEpisode]
 """A file of traces, or traces."""
@@ -54,7 +54,7 @@ def compare(sim_traces: Source, reference_traces: Source, settings: GapSettings 
         ComparisonWarning: agent, task content, scoring version, step limit or opening differ.
     """
     settings = settings if settings is not None else GapSettings()
-    mine, others = _episodes(sim_traces), _episodes(reference_traces)
+    mine, others = (_episodes(source, settings) for source in (sim_traces, reference_traces))
     if settings.real:
         _only_people(others)
     pairing = pair(mine, others)
@@ -66,6 +66,7 @@ def compare(sim_traces: Source, reference_traces: Source, settings: GapSettings 
         gaps=gaps,
         success=(_success(sim, settings), _success(reference, settings)),
         abandoned=abandoned_bounds(pairing, settings.gap_interval),
+        failures=failure_bounds(pairing, settings.gap_interval),
         behaviour=(behaviour_row(pairing.sim, pairing.tasks), behaviour_row(pairing.reference, pairing.tasks)),
         survey=survey_counts(pairing.sim, pairing.reference, pairing.tasks),
         pass_k=pass_k(sim, reference, settings.rate_interval, settings.gap_interval),
@@ -79,8 +80,15 @@ def compare(sim_traces: Source, reference_traces: Source, settings: GapSettings 
     )
 
 
-def _episodes(source: Source) -> tuple[AnyEpisode, ...]:
-    return tuple(read_episodes(source) if isinstance(source, str | os.PathLike) else source)
+def _episodes(source: Source, settings: GapSettings) -> tuple[AnyEpisode, ...]:
+    found: Iterable[AnyEpisode] = read_episodes(source) if isinstance(source, str | os.PathLike) else source
+    if settings.agent_failures == "unscored":
+        return tuple(found)
+    return tuple(lost(episode) if _agent_failed(episode) else episode for episode in found)
+
+
+def _agent_failed(episode: AnyEpisode) -> bool:
+    return not episode.valid and episode.failure is not None and episode.failure.side == "agent"
 
 
 def _only_people(traces: Sequence[AnyEpisode]) -> None:

@@ -58,7 +58,7 @@ def tables(result: GapResult, narrow: bool = False) -> list[RenderableType]:
 
 
 def footnotes(result: GapResult) -> list[str]:
-    """What the tables leave out: estimand, abandoned episodes, tasks and signals that were not compared."""
+    """What the tables leave out: estimand, abandoned and failed episodes, tasks and signals that were not compared."""
     pairing = result.pairing
     found = [f"Gap: {result.estimand}", detectable_sentence(result)]
     bounds = result.abandoned
@@ -69,6 +69,21 @@ def footnotes(result: GapResult) -> list[str]:
             f"{signed(bounds.as_zero.estimate)} {span(bounds.as_zero)}; as 1: {signed(bounds.as_one.estimate)} "
             f"{span(bounds.as_one)}; at worst from {signed(bounds.lowest.estimate)} to "
             f"{signed(bounds.highest.estimate)}."
+        )
+    failures = result.failures
+    if failures.any:
+        sides = (
+            f"{n} {side.label} ({rate:.1%}; success {low:.3f} with them as 0, {high:.3f} as 1)"
+            for n, side, rate, (low, high) in (
+                (failures.sim, pairing.sim, failures.sim_rate, failures.sim_success),
+                (failures.reference, pairing.reference, failures.reference_rate, failures.reference_success),
+            )
+        )
+        found.append(
+            f"Failed episodes, whoever failed: {', '.join(sides)}. Rule reward's gap with them counted as 0: "
+            f"{signed(failures.as_zero.estimate)} {span(failures.as_zero)}; as 1: {signed(failures.as_one.estimate)} "
+            f"{span(failures.as_one)}; at worst from {signed(failures.lowest.estimate)} to "
+            f"{signed(failures.highest.estimate)}."
         )
     for tasks, where in (
         (pairing.only_sim, f"on the {pairing.sim.label} side only"),

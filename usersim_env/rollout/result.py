@@ -36,6 +36,16 @@ class RolloutResult:
         return math.fsum(rewards) / len(rewards) if rewards else None
 
     @property
+    def success_bounds(self) -> tuple[float, float] | None:
+        """The same if all failed episodes count as 0, and as 1: an agent may cause a failure instead of a loss."""
+        failed = sum(t.ended_by == "failure" and not t.valid for t in self.traces)
+        whole = len(self.scored) + failed
+        if not whole:
+            return None
+        won = math.fsum(t.reward for t in self.traces if t.reward is not None)
+        return won / whole, (won + failed) / whole
+
+    @property
     def cost(self) -> float | None:
         """US dollars for the model calls of all episodes whose cost is known; ``None`` when there is none."""
         known = [t.provenance.cost for t in self.traces if t.provenance.cost is not None]
@@ -54,6 +64,7 @@ class RolloutResult:
             "scored": len(self.scored),
             "failed": self.failed,
             "success": self.success,
+            "success_bounds": self.success_bounds,
             "cost": self.cost,
         }
 
