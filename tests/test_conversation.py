@@ -12,7 +12,7 @@ from usersim_env.conversation import AgentTurn, Conversation, Ended, SurveyTurn,
 from usersim_env.domains import World, get_domain
 from usersim_env.errors import Abandoned, OutOfTurn, UsageError, UserSideError
 from usersim_env.feedback import Failure
-from usersim_env.messages import Message, Say, Stop, ToolCall
+from usersim_env.messages import RESPOND, Message, Say, Stop, ToolCall
 from usersim_env.rules import Rules
 from usersim_env.survey import FIELDS, Survey
 
@@ -349,3 +349,18 @@ def test_what_an_interrupted_tool_has_half_done_is_taken_back(monkeypatch: pytes
             conversation.act(other)
     assert conversation.world.digest() == before != World(MOCK).digest()
     assert len(conversation.events) == 2 and isinstance(conversation.turn, AgentTurn)
+
+
+def test_words_that_are_too_long_are_refused_and_take_a_step() -> None:
+    task = MOCK.task("mock/train/0")
+    conversation = Conversation(task, World(MOCK), Rules(max_chars=10), 0)
+    conversation.hear(Say("Please move my repair."))
+    result = conversation.act(ToolCall(RESPOND, {"content": "x" * 11}))
+    assert result is not None and result.error
+    assert result.content == "Error: a message has at most 10 characters, got 11"
+    assert (conversation.steps, len(conversation.messages)) == (1, 1) and isinstance(conversation.turn, AgentTurn)
+    assert conversation.act(ToolCall(RESPOND, {"content": "x" * 10})) is None
+    again = Conversation.restore(task, World(MOCK), conversation.events, Rules(max_chars=None), 0)
+    assert (again.events, again.messages) == (conversation.events, conversation.messages)
+    with pytest.raises(UsageError, match="max_chars is a whole number of at least 1, or None, got 0"):
+        Rules(max_chars=0)

@@ -270,6 +270,21 @@ def test_record_keeps_every_episode(tmp_path: Path) -> None:
     assert traces[0].id == core(env).episode_id(traces[0].task_id, 0)
 
 
+def test_the_longest_message_is_a_setting_that_traces_hold_and_ids_tell(tmp_path: Path) -> None:
+    ids = {}
+    for limit in (50_000, 20, None):
+        env = make(user=ScriptedUser(("hi", "yes")), max_chars=limit, record=tmp_path / f"{limit}.jsonl")
+        env.reset(seed=0)
+        observation, *_ = env.step({"name": "respond", "arguments": {"content": "x" * 50_001}})
+        refused = "a message has at most" in observation["content"]
+        assert refused == (limit is not None)
+        env.close()
+        (trace,) = read_traces(tmp_path / f"{limit}.jsonl")
+        assert trace.max_chars == limit and trace.rules.max_chars == limit
+        ids[limit] = trace.id
+    assert len(set(ids.values())) == 3
+
+
 def test_an_episode_that_a_time_limit_cuts_off_is_not_valid() -> None:
     plain = gym.make("TauMock-agenda-v0")
     assert not isinstance(plain, UnscoredCut) and gym.make(plain.spec).unwrapped is not None  # type: ignore[arg-type]

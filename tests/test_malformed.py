@@ -220,8 +220,8 @@ def test_a_subclass_of_str_is_a_name(name: str) -> None:
     assert env.step({"name": name, "arguments": {"content": Text("hello")}})[0]["content"] == "yes"
 
 
-def test_a_megabyte_passes_whole() -> None:
-    env = gym.make("TauMock-v0", user=ScriptedUser(("hi", "yes"))).unwrapped
+def test_a_megabyte_passes_whole_where_there_is_no_limit() -> None:
+    env = gym.make("TauMock-v0", user=ScriptedUser(("hi", "yes")), max_chars=None).unwrapped
     assert isinstance(env, TauEnv)
     env.reset(seed=0)
     env.step({"name": "respond", "arguments": {"content": MEGABYTE}})

@@ -24,7 +24,7 @@ Change = Callable[[dict[str, Any]], object]
 def episode(seed: int = 0, words: str = WORDS, error: Exception | None = None) -> Trace:
     """A short episode of the mock domain: a tool call, a refused one, words; failed if there is an ``error``."""
     user = ScriptedUser((words, *([error] if error else [])), answers={"reuse": "Maybe"})
-    env = gym.make("TauMock-v0", user=user).unwrapped
+    env = gym.make("TauMock-v0", user=user, max_chars=None).unwrapped
     assert isinstance(env, TauEnv)
     env.reset(seed=seed)
     env.step({"name": "find_ticket", "arguments": {"email": "bo@mock.example"}})

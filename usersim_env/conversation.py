@@ -162,11 +162,11 @@ class Conversation:
         return result
 
     def _respond(self, arguments: dict[str, Any]) -> ToolResult | None:
-        content = arguments.get("content")
-        if type(content) is not str:
-            text = f"Error: respond needs a str 'content', got {type(content).__name__}"
+        content: Any = arguments.get("content")
+        if (text := self.rules.refusal(content)) is not None:
             result = ToolResult(RESPOND, text, error=True)
-            self._count(_acted(RESPOND, arguments, result))
+            # Whoever restores words that were too long may have other rules.
+            self._count(_acted(RESPOND, arguments, result, refused=isinstance(content, str)))
             self._after_step()
             return result
         self._count({"event": "act", "name": RESPOND, "arguments": arguments})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from typing import Any, cast
 
@@ -70,7 +71,7 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         self._domain = get_domain(domain)
         self._tasks = self._settings.chosen(domain)
         self._user = checked_user(user)
-        self._rules = Rules(self._settings.max_steps, self._settings.survey)
+        self._rules = Rules(self._settings.max_steps, self._settings.survey, max_chars=self._settings.max_chars)
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise UsageError(f"render_mode is 'ansi', 'human' or None, got {render_mode!r}.")
         self.render_mode = render_mode
@@ -124,7 +125,7 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         episode_seed = seed if seed is not None else int(self.np_random.integers(1 << 31))
         task = user.own_task(task, episode_seed)
         self._leave()
-        rules = Rules(self._rules.max_steps, self._rules.survey, True) if options.get("lazy_open") else self._rules
+        rules = dataclasses.replace(self._rules, lazy_open=True) if options.get("lazy_open") else self._rules
         episode = self._episode = Episode(Conversation(task, World(self._domain), rules, episode_seed), user)
         self._done = False
         self._rendered = 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from usersim_env.agent import Agent, seat_of
 from usersim_env.domains import Task, get_domain
 from usersim_env.errors import UsageError
+from usersim_env.rules import MAX_CHARS
 from usersim_env.trace import Seat
 
 
@@ -21,6 +22,7 @@ class EnvSettings:
         tasks: ids to draw from instead of the whole split.
         survey: whether the user side is asked to fill in the survey at the end.
         max_steps: agent steps after which an episode is truncated.
+        max_chars: characters of one message of the agent; a longer one is refused (`Rules.max_chars`).
         record: a file that every episode is appended to as a trace.
         agent: what the agent is called in traces: a name, or an `Agent`, whose settings are written down too. Two
             agents of one name and settings are one agent to a gap report.
@@ -30,6 +32,7 @@ class EnvSettings:
     tasks: Sequence[str] | None = None
     survey: bool = True
     max_steps: int = 200
+    max_chars: int | None = MAX_CHARS
     record: str | os.PathLike[str] | None = None
     agent: str | Agent = "unnamed"
 

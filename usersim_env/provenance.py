@@ -66,6 +66,7 @@ def make_trace(
         scoring=SCORING_VERSION,
         recording=feedback.recording if feedback is not None else c.recording,
         task=differing(c.task, c.world.domain),
+        max_chars=c.rules.max_chars,
     )
 
 

@@ -115,7 +115,7 @@ def _verdict(trace: Trace, name: str, where: str) -> _Verdict:
         if trace.source:  # somebody else's recording: that its task is unknown here is no fault
             return _Verdict(name, trace.reward, None, scorable=False)
         raise TraceError(f"{where}: {error}") from None
-    rules = Rules(trace.max_steps, lazy_open=trace.lazy_open)
+    rules = Rules(trace.max_steps, lazy_open=trace.lazy_open, max_chars=None)
     conversation = Conversation(task, World(get_domain(trace.domain)), rules, trace.seed)
     for index, event in enumerate(trace.events):
         try:

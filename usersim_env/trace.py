@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from usersim_env.domains.task import Task
 from usersim_env.feedback import Effort, Failure, Feedback, Replayed
 from usersim_env.messages import RESPOND, Message
-from usersim_env.rules import Rules
+from usersim_env.rules import MAX_CHARS, Rules
 from usersim_env.survey import Survey
 
 SCHEMA = 1
@@ -90,6 +90,7 @@ class Trace:
         scoring: version of the scoring rules.
         recording: how far a recording that played the user side was followed.
         task: the task itself where it is not the one with its id here; see `recorded_task`.
+        max_chars: characters that a message of the agent could have; ``None``: no limit, or not known.
         source: of an imported trace: the format, and everything of the record that has no place here.
     """
 
@@ -117,6 +118,7 @@ class Trace:
     scoring: str = ""
     recording: Replayed | None = None
     task: JsonDict | None = None
+    max_chars: int | None = None
     source: JsonDict = field(default_factory=dict)
     schema: int = SCHEMA
 
@@ -133,7 +135,7 @@ class Trace:
     @property
     def rules(self) -> Rules:
         """The rules it was played by, for `Conversation.restore`."""
-        return Rules(self.max_steps, self.asks_survey, self.lazy_open)
+        return Rules(self.max_steps, self.asks_survey, self.lazy_open, self.max_chars)
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -185,5 +187,8 @@ def episode_id(task: Task, agent: Seat, user: Seat, seed: int, rules: Rules) -> 
     The task's id counts beside its hash: retail/test/93 and 95 are the same task twice.
     """
     seats = [[seat.kind, seat.name, seat.settings] for seat in (agent, user)]
-    parts = json.dumps([task.id, task.hash, seats, seed, dataclasses.asdict(rules)], sort_keys=True, default=str)
+    limits = dataclasses.asdict(rules)
+    if rules.max_chars == MAX_CHARS:  # came later: the ids of before are those of the default
+        del limits["max_chars"]
+    parts = json.dumps([task.id, task.hash, seats, seed, limits], sort_keys=True, default=str)
     return hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -76,12 +76,18 @@ def _outcome(trace: Trace) -> Iterator[tuple[str, str]]:
 
 def _numbers(trace: Trace) -> Iterator[tuple[str, str]]:
     effort = vars(trace.effort)
-    whole = {f"effort.{name}": value for name, value in effort.items()} | {"max_steps": trace.max_steps}
+    whole = {f"effort.{name}": value for name, value in effort.items()} | {
+        "max_steps": trace.max_steps,
+        "max_chars": trace.max_chars or 0,
+    }
     if trace.recording is not None:
         whole |= {"recording.turns": trace.recording.turns, "recording.used": trace.recording.used}
         for value in trace.recording.divergence:
             if not 0 <= value <= 1:
                 yield "recording.divergence", f"expected numbers from 0 to 1, got {value!r:.80}"
+    for limit in ("max_steps", "max_chars"):
+        if (value := getattr(trace, limit)) is not None and value < 1:
+            yield limit, f"expected a whole number of at least 1, got {value!r:.80}"
     for name, value in whole.items():
         if not 0 <= value < _LARGEST:
             yield name, f"expected a whole number of at least 0, got {value!r:.80}"
