@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from usersim_env.claim import claimed
 from usersim_env.commands.base import command, json_flag, print_json
 from usersim_env.errors import UsageError
 from usersim_env.estimate import money
-from usersim_env.llm import Model, as_model, require_litellm
+from usersim_env.llm import as_model, require_litellm
 from usersim_env.rate import RateResult, Recorded, Recordings, notice, pending, rate, read_recordings
 from usersim_env.rating_file import RatingFile
 from usersim_env.users.llm import LLMUser
+from usersim_env.users.llm.spec import make_llm_user
 
 
 def add(commands: Any) -> None:
@@ -24,7 +26,9 @@ def add(commands: Any) -> None:
         "rate --human human.json --user llm:openai/gpt-4o-mini --out surveys.json", run,
     )  # fmt: skip
     parser.add_argument("--human", required=True, metavar="FILE", help="traces, or a recording that can be imported")
-    parser.add_argument("--user", required=True, metavar="llm:MODEL", help="who rates, as litellm names it")
+    parser.add_argument(
+        "--user", required=True, metavar="SPEC", help="who rates: llm:MODEL, or llm:model=MODEL,temperature=0,…"
+    )
     parser.add_argument("--api-base", metavar="URL", help="of that model: an OpenAI-compatible server")
     parser.add_argument("--out", required=True, metavar="FILE.json", help="surveys by session, in tau-usi's shape")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N sessions only")
@@ -34,12 +38,11 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs it."""
-    kind, _, name = arguments.user.partition(":")
-    if kind != "llm" or not name:
-        raise UsageError(f"--user is llm:MODEL, for example llm:openai/gpt-4o-mini; got {arguments.user!r}.")
+    user = make_llm_user(arguments.user)
     if arguments.limit is not None and arguments.limit < 1:
         raise UsageError(f"--limit is at least 1, got {arguments.limit}.")
-    user = LLMUser(Model(name, arguments.api_base))
+    if arguments.api_base is not None:
+        user = replace(user, model=replace(as_model(user.model), api_base=arguments.api_base))
     require_litellm()
     found = read_recordings(arguments.human)
     sessions = found.sessions[: arguments.limit]

@@ -25,6 +25,8 @@ from usersim_env.rollout import (
     rollout_async,
     select_tasks,
 )
+from usersim_env.users import User
+from usersim_env.users.llm.spec import make_llm_user
 
 
 def add(commands: Any) -> None:
@@ -35,6 +37,11 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--env", required=True, metavar="ID", help="for example TauRetail-agenda-v0")
     parser.add_argument("--agent", required=True, metavar="NAME", help="silent, oracle, clerk, … or module:name")
+    parser.add_argument(
+        "--user",
+        metavar="SPEC",
+        help="plays the user in the llm ids: llm:model=NAME,strategy=verify,trait.patience=low,…",
+    )
     parser.add_argument("--persona", metavar="NAME", help="of the agenda user; of the llm user: a text")
     parser.add_argument("--model", metavar="NAME", help="plays the user in the llm ids, for example openai/gpt-4o-mini")
     parser.add_argument("--api-base", metavar="URL", help="of that model: an OpenAI-compatible server")
@@ -69,6 +76,8 @@ def run(arguments: argparse.Namespace) -> None:
         keywords["model"] = Model(arguments.model, **{name: getattr(arguments, name) for name in own})
     elif given := [name for name in own if getattr(arguments, name) is not None]:
         raise UsageError(f"--{given[0].replace('_', '-')} goes with --model.")
+    if arguments.user is not None:
+        keywords["user"] = _user(arguments)
     for name in ("persona", "traces", "purpose", "on_divergence"):
         if getattr(arguments, name) is not None:
             keywords[name] = getattr(arguments, name)
@@ -92,6 +101,16 @@ def run(arguments: argparse.Namespace) -> None:
     _hints(result, arguments)
     if result.traces and not result.scored:
         raise UsageError("no episode is scored, so there is nothing to go on with; the reasons are above.")
+
+
+def _user(arguments: argparse.Namespace) -> User:
+    """The user side of ``--user``, in an env that has none of another kind."""
+    if env_parts(arguments.env)[1] not in ("", "llm"):
+        raise UsageError(f"--user goes with the llm ids, such as TauRetail-llm-v0, got {arguments.env}.")
+    for name in ("model", "persona"):
+        if getattr(arguments, name) is not None:
+            raise UsageError(f"--{name} and --user say the same thing: write --user llm:model=…,{name}=…")
+    return make_llm_user(arguments.user)
 
 
 def _rolled_out(agent: Agent, arguments: argparse.Namespace, settings: RolloutSettings) -> RolloutResult:
