@@ -25,7 +25,9 @@ from usersim_env.users.llm.spec import make_llm_user
         ),
         (
             "llm:model=openai/x,api_base=http://127.0.0.1:1/v1,max_tokens=9,send_seed=no,persona=Old.,attempts=5",
-            LLMUser(Model("openai/x", "http://127.0.0.1:1/v1", max_tokens=9, send_seed=False), "plain", "chat", "Old.", {}, 5),
+            LLMUser(
+                Model("openai/x", "http://127.0.0.1:1/v1", max_tokens=9, send_seed=False), persona="Old.", attempts=5
+            ),
         ),
     ],
 )  # fmt: skip
