@@ -10,6 +10,7 @@ from typing import Any
 
 from usersim_env.gap.bootstrap import BootstrapSettings, Interval, interval
 from usersim_env.gap.wording import signed, span
+from usersim_env.visible import csv_cell
 
 Row = dict[str, Any]
 
@@ -55,7 +56,7 @@ def write_csv(lines: Sequence[Row], path: Path) -> None:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         for line in lines:
-            writer.writerow({k: round(v, 4) if isinstance(v, float) else v for k, v in line.items()})
+            writer.writerow({k: round(v, 4) if isinstance(v, float) else csv_cell(v) for k, v in line.items()})
 
 
 def summary_rows(cells: Iterable[Cell]) -> list[Row]:

@@ -19,7 +19,7 @@ import pytest
 # A file imports only from files above it. Files under one `*` may import each other, without a cycle.
 # A folder's `__init__` comes after its files. A new file needs a place here.
 ORDER = """
-    version errors line_kind json_lines claim messages typed rules transcript survey domains.canonical spaces
+    version errors visible line_kind json_lines claim messages typed rules transcript survey domains.canonical spaces
     domains.task domains.overlay domains.calculate domains.world domains.functions domains.sound domains.folder
     domains.tau_bench domains.upstream_engine domains.mock.* domains.__init__ notes scoring behaviour feedback
     trace recorded_task trace_values trace_file scene cassette llm* conversation provenance agent threads study.limits

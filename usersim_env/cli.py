@@ -25,6 +25,7 @@ from usersim_env.commands.base import Parser
 from usersim_env.errors import UsersimError
 from usersim_env.registration import load_plugin
 from usersim_env.version import __version__
+from usersim_env.visible import visible
 
 COMMANDS = (tasks, rollout, rescore, gap, usi, rate, play, serve, study, import_traces, export_traces, bench, demo)
 
@@ -40,12 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             load_plugin(plugin)
         run(arguments)
     except UsersimError as error:
-        print(f"usersim-env {arguments.command}: {error}", file=sys.stderr)
+        print(f"usersim-env {arguments.command}: {visible(error)}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         return 0
     except OSError as error:
-        print(f"usersim-env {arguments.command}: {error}. Is the path right, and may it be written?", file=sys.stderr)
+        hint = "Is the path right, and may it be written?"
+        print(f"usersim-env {arguments.command}: {visible(error)}. {hint}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; finished episodes are on disk", file=sys.stderr)

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from usersim_env.messages import RESPOND
+from usersim_env.visible import visible
 
 WIDTH = 200
 
 
 def render_events(events: Iterable[Mapping[str, Any]]) -> str:
     """One line per event: who, and what was said, called, returned or answered; long texts are cut."""
-    text = "\n".join(line for event in events for line in _lines(event))
-    return text.encode("utf-8", "backslashreplace").decode()  # a terminal cannot print lone surrogates
+    return visible("\n".join(line for event in events for line in _lines(event)))
 
 
 def _lines(event: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from usersim_env import importers
 from usersim_env.commands.base import command, json_flag, print_json
 from usersim_env.trace import Terms
+from usersim_env.visible import visible
 
 
 def add(commands: Any) -> None:
@@ -48,8 +49,8 @@ def run(arguments: argparse.Namespace) -> None:
         print_json(found)
         return
     for line in (*found["broken"], *found["notes"]):
-        print(line, file=sys.stderr)
+        print(visible(line), file=sys.stderr)
     kept = f", {found['not_kept']} marked not to keep" if found["not_kept"] else ""
     counts = f"{found['imported']} imported, {found['scored']} scored{kept}, {len(found['broken'])} broken"
     print(f"{counts}; {arguments.out}")
-    print("\n".join(f"terms: {licence}" for licence in found["terms"]))
+    print("\n".join(f"terms: {visible(licence)}" for licence in found["terms"]))

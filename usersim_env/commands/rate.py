@@ -17,6 +17,7 @@ from usersim_env.rate import RateResult, Recorded, Recordings, notice, pending, 
 from usersim_env.rating_file import RatingFile
 from usersim_env.users.llm import LLMUser
 from usersim_env.users.llm.spec import make_llm_user
+from usersim_env.visible import visible
 
 
 def add(commands: Any) -> None:
@@ -89,4 +90,4 @@ def _summary(result: RateResult, figures: dict[str, int], out: str) -> str:
 
 
 def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text), file=sys.stderr, flush=True)

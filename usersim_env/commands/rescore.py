@@ -8,6 +8,7 @@ from typing import Any
 from usersim_env.commands.base import command, json_flag, print_json
 from usersim_env.errors import UsageError
 from usersim_env.rescore import FORMATS, rescore
+from usersim_env.visible import visible
 
 
 def add(commands: Any) -> None:
@@ -31,4 +32,4 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json(result)
     else:
-        print("\n".join(f"{name}: {value}" for name, value in result.items()))
+        print("\n".join(f"{name}: {visible(value)}" for name, value in result.items()))

@@ -27,6 +27,7 @@ from usersim_env.rollout import (
 )
 from usersim_env.users import User
 from usersim_env.users.llm.spec import make_llm_user
+from usersim_env.visible import visible
 
 
 def add(commands: Any) -> None:
@@ -139,7 +140,7 @@ def _reasons(result: RolloutResult) -> None:
     for trace in result.traces:
         if trace.failure is not None and (name := failure_name(trace.failure, trace.ended_by)) not in shown:
             shown.add(name)
-            print(f"{name}, first in {trace.task_id}: {trace.failure.message}", file=sys.stderr)
+            print(visible(f"{name}, first in {trace.task_id}: {trace.failure.message}"), file=sys.stderr)
 
 
 def _hints(result: RolloutResult, arguments: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from usersim_env.errors import UsageError
 from usersim_env.gap.usi import print_usi, user_sim_index
 from usersim_env.gap.usi.calibration import MIN_SAMPLES
 from usersim_env.gap.usi.tables import terms_lines
+from usersim_env.visible import visible
 
 
 def add(commands: Any) -> None:
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
         print_usi(result)
         return
     print_json(result.as_dict())
-    print("\n".join(terms_lines(result)), file=sys.stderr)
+    print(visible("\n".join(terms_lines(result))), file=sys.stderr)
 
 
 def _by_name(given: Sequence[str], option: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from usersim_env.gap.result import GapResult
 from usersim_env.gap.sections import Section, detectable_sentence, sections
 from usersim_env.gap.tables import footnotes, side_rows
 from usersim_env.gap.wording import p_text, percent, signal_label, signed, span
+from usersim_env.visible import csv_cell, visible
 
 _NO_NUMBERS = frozenset({"tasks", "cautions", "warnings", "not_compared", "estimand", "gap_is"})
 
@@ -29,7 +30,8 @@ def numbers_csv(result: GapResult) -> str:
             continue
         for path, value in _leaves(content):
             name, *rest = path
-            writer.writerow((section, name, ".".join(rest), "missing" if value is None else value))
+            cells = section, name, ".".join(rest), "missing" if value is None else value
+            writer.writerow([csv_cell(cell) for cell in cells])
     counts = ("paired", "only_sim", "only_reference", "unscored")
     for name in counts:
         writer.writerow(("tasks", name, "count", len(result.as_dict()["tasks"][name])))
@@ -69,10 +71,11 @@ def _table(section: Section) -> str:
 
 def _line(text: str) -> str:
     """One line in which nothing is taken for a mark of Markdown or HTML."""
+    text = visible(text)
     for mark in "\\`*_{}<>|#":
         text = text.replace(mark, f"\\{mark}")
     text = text.replace("](", "]\\(")  # intervals keep their brackets, links are none
-    return text.encode("utf-8", "backslashreplace").decode().replace("\n", "; ")
+    return text.replace("\n", "; ")
 
 
 def _gaps(result: GapResult) -> Section:

@@ -24,6 +24,7 @@ from usersim_env.gap.sections import detectable_sentence, sections
 from usersim_env.gap.sides import describe_terms
 from usersim_env.gap.tables import footnotes, side_rows
 from usersim_env.gap.wording import MISSING, p_text, percent, signal_label, signed, span
+from usersim_env.visible import visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -71,7 +72,7 @@ def write_report(
     page = folder / PAGE
     examples = most_different(result.pairing, PAIRS, restricted=excerpts)
     text = _render(environment, result, drawings, note, examples)
-    page.write_text(text, encoding="utf-8", errors="backslashreplace")
+    page.write_text(visible(text), encoding="utf-8")
     (folder / TABLE).write_text(numbers_csv(result), encoding="utf-8", errors="backslashreplace")
     (folder / APPENDIX).write_text(markdown(result, headline(result), note), encoding="utf-8")
     return page

@@ -23,6 +23,7 @@ from usersim_env.gap.sections import (
     user_sim_index,
 )
 from usersim_env.gap.wording import MISSING, p_text, percent, rate_cell, signed, span
+from usersim_env.visible import visible
 
 
 def print_tables(result: GapResult, console: Console | None = None, note: str | None = None) -> None:
@@ -35,12 +36,12 @@ def print_tables(result: GapResult, console: Console | None = None, note: str | 
     """
     console = console if console is not None else Console()
     for caution in (*((note,) if note else ()), *result.cautions):
-        console.print(f"[bold]{escape(caution)}[/]")
+        console.print(f"[bold]{_safe(caution)}[/]")
     for warning in result.warnings:
-        console.print(Panel(escape(warning), title="warning", border_style="bold red"))
+        console.print(Panel(_safe(warning), title="warning", border_style="bold red"))
     console.print(Group(*tables(result, narrow=console.width < 105)))
     for text in (*footnotes(result), *(result.usi.notes if result.usi else ())):
-        console.print(escape(text))
+        console.print(_safe(text))
 
 
 def tables(result: GapResult, narrow: bool = False) -> list[RenderableType]:
@@ -101,7 +102,7 @@ def _sides(result: GapResult) -> Table:
     for side in result.pairing.sides:
         table.add_column(side.label, overflow="fold")
     for name, *cells in side_rows(result):
-        table.add_row(name, *(escape(cell) for cell in cells))
+        table.add_row(name, *(_safe(cell) for cell in cells))
     return table
 
 
@@ -145,13 +146,13 @@ def _gaps(result: GapResult, narrow: bool) -> Table:
         ends = span(gap)
         if narrow and gap.low is not None:
             ends = ends.removesuffix(f" ({gap.word})")  # the finding says it
-        cells = [signed(gap.estimate), escape(ends)]
+        cells = [signed(gap.estimate), _safe(ends)]
         if not narrow:
             counts = [str(gap.n_tasks), f"{row.n_sim} + {row.n_reference}"]
             p = p_text(row.test.p_holm if row.test else None)
             cells = [f"{row.sim:.3f}", f"{row.reference:.3f}", *cells, p, *counts]
         name = row.signal.replace("survey.mean", "survey mean").removeprefix("survey.") if narrow else row.signal
-        table.add_row(escape(name), *cells, row.finding, style="bold" if row.stands else "")
+        table.add_row(_safe(name), *cells, row.finding, style="bold" if row.stands else "")
     return table
 
 
@@ -162,7 +163,7 @@ def _section(part: Section, narrow: bool) -> Table:
     for row in part.rows:
         # Of three intervals in a row only the gap's fits into 80 characters.
         cells = [cell.split(" [")[0] if narrow and index in (1, 2) else cell for index, cell in enumerate(row)]
-        table.add_row(*(escape(cell) for cell in cells))
+        table.add_row(*(_safe(cell) for cell in cells))
     return table
 
 
@@ -175,3 +176,8 @@ def _behaviour(result: GapResult) -> Table:
         unit = " %" if name in RATES else ""
         table.add_row(name, *(f"{row.values[name]:.1f}{unit}" if row.values else MISSING for row in result.behaviour))
     return table
+
+
+def _safe(text: str) -> str:
+    """A text of others for rich: no markup, and nothing that a terminal obeys."""
+    return escape(visible(text))

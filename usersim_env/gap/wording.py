@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from usersim_env.gap.bootstrap import Interval
+from usersim_env.visible import visible
 
 MISSING = "—"
 
@@ -45,8 +46,12 @@ def p_text(p: float | None) -> str:
     return "< 0.001" if p < 0.0005 else f"{p:.3f}"
 
 
+_LONGEST = 50  # characters of a signal's name
+
+
 def signal_label(name: str) -> str:
     """A signal's name as readers want it: ``rule reward``, ``survey: overall score``."""
     if name == "rule":
         return "rule reward"
-    return name.replace(".", ": ", 1).replace("_", " ")
+    text = visible(name).replace(".", ": ", 1).replace("_", " ")
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"  # or a plot has no room left beside it

@@ -13,6 +13,7 @@ from usersim_env.survey import Question, Survey
 from usersim_env.trace import NOT_ASKED, Terms
 from usersim_env.typed import STOP, read_typed
 from usersim_env.users.base import User, UserSession
+from usersim_env.visible import visible
 
 _INTRO = """
 You are the customer. What you want is below; the agent does not see it. Use your own words.
@@ -46,7 +47,7 @@ class TerminalUser(User):
 
     def begin(self, scene: Scene) -> UserSession:
         """Shows what the person wants."""
-        self.write(_INTRO.format(stop=STOP, instruction=scene.instruction))
+        self.write(_INTRO.format(stop=STOP, instruction=visible(scene.instruction)))
         return _TerminalSession(self)
 
 
@@ -61,8 +62,7 @@ class _TerminalSession(UserSession):
         return self._line()
 
     def reply(self, scene: Scene) -> Say | Stop:
-        text = scene.transcript[-1].content.encode("utf-8", "backslashreplace").decode()  # lone surrogates
-        self._user.write(f"agent: {text}")
+        self._user.write(f"agent: {visible(scene.transcript[-1].content)}")
         return self._line()
 
     def _line(self) -> Say | Stop:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from usersim_env.behaviour import DIMENSIONS
 from usersim_env.gap.usi.result import Stat, UsiResult
+from usersim_env.visible import visible
 
 MISSING = "—"
 _HEADINGS = ("D1 style", "D2 info", "D3 clarif.", "D4 react.", "Eval", "ECE", "USI", "USI5")
@@ -28,14 +29,14 @@ def print_usi(result: UsiResult, console: Console | None = None) -> None:
     for row in result.rows:
         stats = [*((row.dimension(name), 1) for name in DIMENSIONS), (row.eval_agree, 1), (row.ece, 3)]
         cells = [shown(stat, places) for stat, places in (*stats, (row.usi, 1), (row.usi5, 1))]
-        table.add_row(escape(row.name), *(cell.replace(" ± ", "\n±") if narrow else cell for cell in cells))
+        table.add_row(_safe(row.name), *(cell.replace(" ± ", "\n±") if narrow else cell for cell in cells))
     console.print(table)
     console.print(
         "Mean ± standard deviation over human batches. Higher is closer to people, but for ECE, an error. "
         f"{MISSING}: not computed, see the notes."
     )
     for line in (*result.notes, *terms_lines(result)):
-        console.print(escape(line), highlight=False)
+        console.print(_safe(line), highlight=False)
 
 
 def terms_lines(result: UsiResult) -> Iterator[str]:
@@ -54,3 +55,8 @@ def shown(stat: Stat, places: int = 1) -> str:
         return MISSING
     mean, deviation = stat
     return f"{mean:.{places}f}" + ("" if deviation is None else f" ± {deviation:.{places}f}")
+
+
+def _safe(text: str) -> str:
+    """A text of others for rich: no markup, and nothing that a terminal obeys."""
+    return escape(visible(text))
