@@ -97,7 +97,7 @@ def test_the_temperature_reaches_the_model(llama: str) -> None:
 def test_too_long_a_prompt_is_known_as_such(llama: str) -> None:
     env = gym.make("TauMock-v0", user=LLMUser(answerer(llama)), disable_env_checker=True)
     env.reset(seed=3, options={"task_id": "mock/test/0"})
-    *_, info = env.step({"name": "respond", "arguments": {"content": "so " * 20_000}})
+    *_, info = env.step({"name": "respond", "arguments": {"content": "so " * 16_000}})
     assert info["failure"].kind == "context_length" and info["feedback"].reward is None
 
 

@@ -343,13 +343,13 @@ async def _wait(condition: Callable[[], bool], seconds: float = 20.0) -> None:
 
 def test_a_page_that_reads_nothing_is_let_go(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def wordy(messages: Any, info: Any) -> dict[str, Any]:
-        return reply("w" * 200_000) if messages[-1]["content"] == "More." else good_action(messages, info)
+        return reply("w" * 50_000) if messages[-1]["content"] == "More." else good_action(messages, info)
 
     async def scenario() -> None:
         async with attacked(study(tmp_path, tasks=("mock/test/2",)), wordy) as server:
             person = await server.person(**prolific("deaf"))
             await person.open()
-            for _ in range(40):  # eight megabytes, more than any buffer on the way
+            for _ in range(160):  # eight megabytes, more than any buffer on the way
                 await person.say("More.")
                 await person.until("you")
             await person.close()

@@ -128,7 +128,8 @@ def imported(path: Path) -> tuple[Trace, ...]:
 @pytest.fixture(params=[published, imported])
 def runs(request: pytest.FixtureRequest, shared: Path) -> tuple[Trace, ...]:
     traces: tuple[Trace, ...] = request.param(shared / "tau" / "gpt-4o-airline-trial0.json")
-    return traces
+    # One ended at the 30 steps of its own time: here an agent has more, and the recorded person no more turns.
+    return tuple(trace for trace in traces if trace.ended_by != "limit")
 
 
 def test_the_published_runs_are_read_whole(runs: tuple[Trace, ...]) -> None:
