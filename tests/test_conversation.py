@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from usersim_env.conversation import AgentTurn, Conversation, Ended, SurveyTurn, UserTurn, user_failure
+from usersim_env.conversation import AgentTurn, Conversation, Ended, SurveyTurn, UserTurn
 from usersim_env.domains import World, get_domain
 from usersim_env.errors import Abandoned, OutOfTurn, UsageError, UserSideError
 from usersim_env.feedback import Failure
 from usersim_env.messages import RESPOND, Message, Say, Stop, ToolCall
+from usersim_env.raised import user_failure
 from usersim_env.rules import Rules
 from usersim_env.survey import FIELDS, Survey
 

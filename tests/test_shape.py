@@ -22,7 +22,8 @@ ORDER = """
     version errors visible line_kind json_lines claim messages typed rules transcript survey domains.canonical spaces
     domains.task domains.overlay domains.calculate domains.world domains.functions domains.sound domains.folder
     domains.tau_bench domains.upstream_engine domains.mock.* domains.__init__ notes scoring behaviour feedback
-    trace recorded_task trace_values trace_file scene cassette llm* conversation provenance agent threads study.limits
+    trace recorded_task trace_values trace_file scene cassette llm* conversation raised provenance agent threads
+    study.limits
     study.clock study.faults study.wire study.session study.overtime study.addresses study.sockets study.connections
     study.web study.transport study.settings study.words study.markdown study.local users.base users.seating episode
     users.scripted users.agenda* users.llm* users.recorded.* users.replay users.terminal users.browser users.__init__

@@ -15,7 +15,7 @@ from usersim_env import scoring
 from usersim_env.domains.canonical import NotJson, checked, evidence
 from usersim_env.domains.task import Task
 from usersim_env.domains.world import World
-from usersim_env.errors import OutOfTurn, UsageError, UserSideError, told
+from usersim_env.errors import OutOfTurn, UsageError
 from usersim_env.feedback import Effort, Failure, Feedback, Replayed
 from usersim_env.messages import RESPOND, Message, Say, Stop, ToolCall, ToolResult
 from usersim_env.rules import Rules
@@ -335,16 +335,3 @@ def _unquoted(message: str, instruction: str) -> str:
     if any(piece and piece in message for piece in pieces):
         return "(withheld: it quotes the user side's instruction)"
     return message
-
-
-def agent_failure(error: Exception, kind: str = "error") -> Failure:
-    """What a driver tells the conversation when the agent raised; ``kind`` where the error has none of its own."""
-    own = getattr(error, "kind", None)
-    return Failure("agent", own if isinstance(own, str) else kind, told(error))
-
-
-def user_failure(error: Exception) -> Failure:
-    """What a driver tells the conversation when the user side raised."""
-    if isinstance(error, UserSideError):
-        return Failure("user", str(error.kind), str(error))
-    return Failure("user", "error", told(error))

@@ -17,10 +17,11 @@ import time
 import warnings
 from typing import Any, NamedTuple
 
-from usersim_env.conversation import Conversation, SurveyTurn, UserTurn, user_failure
+from usersim_env.conversation import Conversation, SurveyTurn, UserTurn
 from usersim_env.errors import told
 from usersim_env.messages import ToolCall
 from usersim_env.provenance import make_trace
+from usersim_env.raised import user_failure
 from usersim_env.scene import Scene
 from usersim_env.threads import Threads
 from usersim_env.trace import Seat, Trace

@@ -8,9 +8,10 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-from usersim_env.conversation import AgentTurn, Conversation, SurveyTurn, UserTurn, user_failure
+from usersim_env.conversation import AgentTurn, Conversation, SurveyTurn, UserTurn
 from usersim_env.domains import World, get_domain, get_task
 from usersim_env.messages import RESPOND, ToolCall
+from usersim_env.raised import user_failure
 from usersim_env.rules import Rules
 from usersim_env.scene import Scene
 from usersim_env.users.base import User

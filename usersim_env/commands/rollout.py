@@ -62,6 +62,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--address", metavar="ADDRESS", help="of a Ray cluster (default: one for this rollout)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes on Ray (default: as many as CPUs)")
     parser.add_argument("--retry-failed", action="store_true", help="run episodes again that the file has as failed")
+    parser.add_argument(
+        "--raise", action="store_true", help="let an exception of a seat end the rollout, with traceback"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would run and what it may cost; run nothing")
     json_flag(parser)
 
@@ -90,6 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
         out=arguments.out,
         keywords=keywords,
         retry_failed=arguments.retry_failed,
+        on_error="raise" if getattr(arguments, "raise") else "record",
     )
     agent = make_agent(arguments.agent)
     if arguments.dry_run:

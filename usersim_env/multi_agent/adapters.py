@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from pettingzoo.utils.env import AECEnv, ParallelEnv
 
-from usersim_env.conversation import Watcher, user_failure
+from usersim_env.conversation import Watcher
 from usersim_env.domains import Task
 from usersim_env.errors import BadReply, UsageError, UserSideError
 from usersim_env.feedback import Failure
@@ -25,6 +25,7 @@ from usersim_env.multi_agent.actions import (
 from usersim_env.multi_agent.observations import OPEN, OVER, REPLY, SURVEY, WAIT, user_observation
 from usersim_env.multi_agent.seats import UserSeat
 from usersim_env.multi_agent.tau_v0 import raw_env
+from usersim_env.raised import user_failure
 from usersim_env.scene import Scene
 from usersim_env.survey import Survey
 from usersim_env.trace import Seat, Terms

@@ -16,7 +16,7 @@ from pettingzoo.utils.conversions import turn_based_aec_to_parallel
 from pettingzoo.utils.env import AECEnv, ParallelEnv
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
-from usersim_env.conversation import AgentTurn, Conversation, SurveyTurn, UserTurn, user_failure
+from usersim_env.conversation import AgentTurn, Conversation, SurveyTurn, UserTurn
 from usersim_env.domains import World, get_domain
 from usersim_env.env import end_info
 from usersim_env.env_settings import EnvSettings
@@ -28,6 +28,7 @@ from usersim_env.multi_agent import observations
 from usersim_env.multi_agent.actions import MISTAKES, TOO_MANY, Filled, Mistake, UserAction, read_user_action
 from usersim_env.multi_agent.seats import AGENT, SEATS, USER, Rewards, UserSeat, checked_rewards, rule_rewards
 from usersim_env.provenance import make_trace
+from usersim_env.raised import user_failure
 from usersim_env.rules import Rules
 from usersim_env.spaces import ToolAction
 from usersim_env.trace import Trace

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from usersim_env.agent import Agent
 from usersim_env.env import TauEnv
 from usersim_env.errors import UsageError, UsersimError, unknown
+from usersim_env.raised import LET_THROUGH
 from usersim_env.registration import env_parts
 from usersim_env.rollout.plan import RolloutSettings, opened, sole_writer
 from usersim_env.rollout.playing import aplay
@@ -147,7 +148,7 @@ async def _finished(
         writer = stack.enter_context(TraceWriter(settings.out)) if settings.out is not None else None
         threads = Threads()
         workers = [
-            asyncio.create_task(_work(agent, jobs, writer, threads, came))
+            asyncio.create_task(_work(agent, jobs, writer, threads, came, settings.on_error == "raise"))
             for _ in range(min(concurrency, len(run.todo)))
         ]
         try:
@@ -164,9 +165,15 @@ async def _finished(
 
 
 async def _work(
-    agent: Agent, jobs: Iterator[tuple[TauEnv, str, int]], writer: TraceWriter | None, threads: Threads, came: Came
+    agent: Agent,
+    jobs: Iterator[tuple[TauEnv, str, int]],
+    writer: TraceWriter | None,
+    threads: Threads,
+    came: Came,
+    raising: bool,
 ) -> None:
     """Plays one episode after the other; its own end by an error is put where the traces go."""
+    LET_THROUGH.set(raising)  # of this task alone
     try:
         for env, task_id, seed in jobs:
             trace = await aplay(agent, env.episode(task_id, seed), env.agent_seat, threads)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 
@@ -32,6 +32,8 @@ class RolloutSettings:
         out: file of traces; episodes that it already holds are not run again.
         keywords: further keywords of `gym.make`.
         progress: show a progress bar (on standard error).
+        on_error: what an exception of the agent or the user side does: ``record`` it as a failure of its episode, or
+            ``raise`` it, which ends the rollout; finished episodes are on disk.
         retry_failed: run episodes again that ``out`` holds without a reward; the new trace replaces the old one for
             every reader of the file.
     """
@@ -42,12 +44,15 @@ class RolloutSettings:
     keywords: Mapping[str, Any] = field(default_factory=dict)
     progress: bool = True
     retry_failed: bool = False
+    on_error: Literal["record", "raise"] = "record"
 
     def __post_init__(self) -> None:
         if isinstance(self.tasks, str):
             raise UsageError(f"tasks is a list of task ids such as ['retail/test/0'], got {self.tasks!r}.")
         if isinstance(self.seeds, str) or not isinstance(self.seeds, Iterable):
             raise UsageError(f"seeds is a list of seeds such as range(3), got {self.seeds!r}.")
+        if self.on_error not in ("record", "raise"):
+            raise UsageError(f"on_error is 'record' or 'raise', got {self.on_error!r}.")
         if not isinstance(self.keywords, Mapping):
             raise UsageError(f"keywords is a dict of further keywords of gym.make, got {self.keywords!r}.")
 

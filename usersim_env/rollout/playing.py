@@ -9,12 +9,12 @@ import zlib
 import numpy as np
 
 from usersim_env.agent import Agent, AgentSession, notes_of
-from usersim_env.conversation import agent_failure
 from usersim_env.env import TauEnv
 from usersim_env.episode import Episode
 from usersim_env.errors import InvalidAction
 from usersim_env.feedback import Failure
 from usersim_env.messages import parse_action
+from usersim_env.raised import agent_failure
 from usersim_env.threads import Threads
 from usersim_env.trace import Seat, Trace
 

@@ -7,7 +7,8 @@ from collections.abc import Generator
 
 from usersim_env.agent import Agent
 from usersim_env.env import TauEnv
-from usersim_env.errors import unknown
+from usersim_env.errors import UsageError, unknown
+from usersim_env.raised import let_through
 from usersim_env.rollout.on_ray import RaySettings, run_on_ray
 from usersim_env.rollout.plan import Plan, RolloutSettings, opened, sole_writer
 from usersim_env.rollout.playing import play
@@ -42,7 +43,16 @@ def rollout(
     settings = settings if settings is not None else RolloutSettings()
     if not isinstance(backend, RaySettings) and backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
-    with sole_writer(settings), opened(agent, env_id, settings) as (env, plan):
+    raising = settings.on_error == "raise"
+    if raising and backend != "serial":
+        raise UsageError(
+            "on_error='raise' goes with the serial backend: an exception of a worker is not that of a seat."
+        )
+    with (
+        let_through() if raising else contextlib.nullcontext(),
+        sole_writer(settings),
+        opened(agent, env_id, settings) as (env, plan),
+    ):
         found = dict(plan.found)
         bar = ProgressBar(len(plan.wanted), agent.name, plan.found.values(), settings.progress)
         with bar, contextlib.closing(_finished(agent, env_id, settings, backend, (env, plan))) as traces:

@@ -1,0 +1,65 @@
+"""What somebody's agent or user side has raised: a failure of the episode, and for its author a traceback.
+
+An episode that fails must not end the others, so the exception is kept as a `Failure`. Whoever wrote the seat needs to
+see where it came from: the first of each kind is logged with its traceback, and `let_through` raises it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from usersim_env.errors import UserSideError, UsersimError, told
+from usersim_env.feedback import Failure
+
+log = logging.getLogger(__name__)
+
+LET_THROUGH: ContextVar[bool] = ContextVar("let_through", default=False)
+"""Whether what a seat raises ends the run; of this thread or task."""
+
+_MOST = 100  # kinds that are remembered
+_seen: set[tuple[str, type[BaseException], str, int]] = set()
+
+
+@contextmanager
+def let_through() -> Iterator[None]:
+    """Inside, an exception of a seat is raised as it is, to be debugged."""
+    token = LET_THROUGH.set(True)
+    try:
+        yield
+    finally:
+        LET_THROUGH.reset(token)
+
+
+def agent_failure(error: Exception, kind: str = "error") -> Failure:
+    """What a driver tells the conversation when the agent raised; ``kind`` where the error has none of its own."""
+    if not isinstance(error, UsersimError):
+        _show("agent", error)
+    own = getattr(error, "kind", None)
+    return Failure("agent", own if isinstance(own, str) else kind, told(error))
+
+
+def user_failure(error: Exception) -> Failure:
+    """What a driver tells the conversation when the user side raised."""
+    if isinstance(error, UserSideError):
+        return Failure("user", str(error.kind), str(error))
+    if not isinstance(error, UsersimError):
+        _show("user side", error)
+    return Failure("user", "error", told(error))
+
+
+def _show(seat: str, error: Exception) -> None:
+    if LET_THROUGH.get():
+        raise error
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = ("", 0) if frame is None else (frame.tb_frame.f_code.co_filename, frame.tb_lineno)
+    kind = (seat, type(error), *place)
+    if kind not in _seen and len(_seen) < _MOST:
+        _seen.add(kind)
+        log.error(
+            "The %s raised an exception, so this episode has failed; the kind is shown once.", seat, exc_info=error
+        )
