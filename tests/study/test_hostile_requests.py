@@ -13,13 +13,27 @@ from unittest.mock import patch
 
 import pytest
 
-from tests.study.attack import Answer, attack, attacked, frame, handshake, http, logged, prolific, raw, study
+from tests.study.attack import (
+    Answer,
+    attack,
+    attacked,
+    frame,
+    good_agent,
+    handshake,
+    http,
+    logged,
+    prolific,
+    raw,
+    study,
+)
 from tests.study.people import TOKEN, Server
 from usersim_env.errors import UsageError
 from usersim_env.study import server as server_module
 from usersim_env.study import transport
 from usersim_env.study.admin import FILE, admin_token
+from usersim_env.study.agents import agent_side
 from usersim_env.study.limits import MAX_BODY
+from usersim_env.study.study import Study
 
 JOIN = json.dumps({"query": {}, "consent": True}).encode()
 API = ("/admin/api/overview", "/admin/api/sessions/x", "/admin/api/export")
@@ -351,6 +365,19 @@ def test_the_admin_token_is_never_empty_and_nobody_elses(tmp_path: Path) -> None
         (tmp_path / FILE).write_text(short)
         with pytest.raises(UsageError, match=r"expected a token of at least 16\. Remove the file"):
             admin_token(tmp_path)
+
+
+def test_a_secret_that_could_be_guessed_is_refused(tmp_path: Path) -> None:
+    chosen = study(tmp_path)
+    Study(chosen, agent_side(good_agent)).close()
+    file = chosen.folder / "secret"
+    assert len(file.read_bytes()) == 32
+    for short in (b"", b"guess", file.read_bytes()[:31]):
+        file.write_bytes(short)
+        with pytest.raises(
+            UsageError, match=f"secret holds {len(short)} bytes, expected 32: with it, anybody could guess"
+        ):
+            Study(chosen, agent_side(good_agent))
 
 
 def test_the_study_is_for_its_owner_only(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ except ImportError:  # Windows: two servers on one folder are not noticed there
 log = logging.getLogger(__name__)
 
 Job: TypeAlias = Callable[[sqlite3.Connection], None]
+_SECRET = 32  # bytes
 _BATCH = 256  # jobs of one transaction
 
 
@@ -63,7 +64,13 @@ class Store:
         with contextlib.ExitStack() as held:
             held.callback(os.close, self._lock)
             # The key of addresses and pseudonyms; without it nobody is recognised.
-            self.secret = kept_secret(folder / "secret", secrets.token_bytes(32))
+            self.secret = kept_secret(folder / "secret", secrets.token_bytes(_SECRET))
+            if len(self.secret) < _SECRET:
+                raise UsageError(
+                    f"{folder / 'secret'} holds {len(self.secret)} bytes, expected {_SECRET}: with it, anybody could "
+                    "guess the addresses of all conversations. Restore it from a backup. If nobody has taken part "
+                    "yet, remove the file, and a new one is made."
+                )
             self.connection = database.connect(folder)
             held.callback(self.connection.close)
             self._check(kept, str(folder))
