@@ -134,6 +134,15 @@ def features_of_turns(texts: Sequence[str], n_turns: int) -> dict[str, float] | 
     return {name: values[name] for name in ("n_turns", *FEATURES)}
 
 
+def hidden_turns(texts: Sequence[str]) -> int:
+    """How many turns hold a phrase of the lists that is not found because its apostrophe is curly (``don’t``).
+
+    The reference scorer does not find it either, and the features are the reference's.
+    """
+    curly = (text.lower() for text in texts if "\u2019" in text)
+    return sum(phrase_hits(text) != phrase_hits(text.replace("\u2019", "'")) for text in curly)
+
+
 def phrase_hits(text: str) -> dict[str, list[str]]:
     """Return what each list matches in one turn: list name to lower-cased phrases, in order of appearance.
 

@@ -19,9 +19,11 @@ import pytest
 
 from tests.gap.conftest import HUMAN, REFERENCE, SIM, make_side
 from usersim_env.baselines import Clerk
+from usersim_env.behaviour import hidden_turns
 from usersim_env.errors import TraceError
 from usersim_env.gap import GapSettings, compare, write_report
 from usersim_env.gap.episodes import read_episodes
+from usersim_env.gap.tables import footnotes
 from usersim_env.rollout import RolloutSettings, rollout
 from usersim_env.trace import Trace
 from usersim_env.trace_file import read_traces
@@ -137,3 +139,16 @@ def test_200_000_episodes(tmp_path: Path, domain: str, count: int) -> None:
         f"start {time.perf_counter() - began:.0f} s), at most {memory:.0f} MB; load {os.getloadavg()[0]:.1f}"
     )
     assert memory < 400
+
+
+def test_turns_whose_phrases_a_curly_apostrophe_hides_are_counted(tmp_path: Path) -> None:
+    texts = ("I don\u2019t know.", "I don't know.", "It\u2019s me.", "Nothing here.")
+    sim, reference = make_side(SIM, [[1.0], [0.0]], texts=texts), make_side(REFERENCE, [[1.0], [0.0]])
+    assert hidden_turns(texts) == 1, "only where there is a phrase to find"
+    whole = compare(sim, reference, FEW)
+    note = "in 2 simulated and 0 reference turns a curly apostrophe (’) hides a phrase"
+    assert any(note in text for text in footnotes(whole))
+    file = tmp_path / "sim.jsonl"
+    file.write_bytes(b"".join(trace.to_line() for trace in sim))
+    assert footnotes(compare(file, reference, FEW)) == footnotes(whole)
+    assert not any("apostrophe" in text for text in footnotes(compare(reference, make_side(SIM, [[1.0], [0.0]]), FEW)))

@@ -15,7 +15,7 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from usersim_env.behaviour import FEATURES
+from usersim_env.behaviour import FEATURES, hidden_turns
 from usersim_env.errors import TraceError
 from usersim_env.feedback import Failure, Feedback
 from usersim_env.messages import Message
@@ -43,7 +43,7 @@ class Episode:
 
     __slots__ = (
         "_behaviour", "_cost", "_offset", "_path", "_seconds", "_software", "agent", "domain", "ended_by", "failure",
-        "id", "lazy_open", "max_steps", "reward", "scoring", "seed", "signals", "source", "survey", "talked",
+        "hidden", "id", "lazy_open", "max_steps", "reward", "scoring", "seed", "signals", "source", "survey", "talked",
         "task_hash", "task_id", "terms", "user",
     )  # fmt: skip
 
@@ -60,8 +60,11 @@ class Episode:
         self.survey: dict[str, str] | None = shared.table(trace.survey)
         self.signals: dict[str, float] = shared.table(_signals(trace))
         self.source: JsonDict = shared.source(trace.source)
-        self.talked = bool(trace.messages)
+        messages = trace.messages
+        self.talked = bool(messages)
         """Whether anybody said anything."""
+        self.hidden = hidden_turns([message.content for message in messages if message.role == "user"])
+        """Turns whose phrases curly apostrophes hide."""
         features = trace.behaviour if trace.behaviour is not None else trace.feedback.behaviour
         self._behaviour = None if features is None else array("d", [features[name] for name in _NAMES])
         made = trace.provenance
@@ -117,6 +120,13 @@ class Episode:
 
 AnyEpisode: TypeAlias = Trace | Episode
 """What a comparison takes: traces, or what `read_episodes` kept of them."""
+
+
+def hidden_of(episode: AnyEpisode) -> int:
+    """Turns of the user side whose phrases curly apostrophes hide."""
+    if isinstance(episode, Episode):
+        return episode.hidden
+    return hidden_turns([message.content for message in episode.messages if message.role == "user"])
 
 
 def lost(episode: AnyEpisode) -> AnyEpisode:

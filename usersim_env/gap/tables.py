@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from usersim_env.behaviour import FEATURES, RATES
+from usersim_env.gap.episodes import hidden_of
 from usersim_env.gap.pairing import few
 from usersim_env.gap.result import NO_EVIDENCE, GapResult
 from usersim_env.gap.sections import (
@@ -85,6 +86,12 @@ def footnotes(result: GapResult) -> list[str]:
             f"{signed(failures.as_zero.estimate)} {span(failures.as_zero)}; as 1: {signed(failures.as_one.estimate)} "
             f"{span(failures.as_one)}; at worst from {signed(failures.lowest.estimate)} to "
             f"{signed(failures.highest.estimate)}."
+        )
+    hidden = [sum(map(hidden_of, side.traces)) for side in pairing.sides]
+    if any(hidden):
+        found.append(
+            f"Behaviour: in {hidden[0]} {pairing.sim.label} and {hidden[1]} {pairing.reference.label} turns a curly "
+            "apostrophe (’) hides a phrase such as “don’t” from the features, as it does in the reference scorer."
         )
     for tasks, where in (
         (pairing.only_sim, f"on the {pairing.sim.label} side only"),
