@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from usersim_env.messages import Message, Say, Stop
 from usersim_env.scene import Scene
 from usersim_env.survey import QUESTIONS, Survey
 from usersim_env.users.llm import LLMUser
-from usersim_env.users.llm.prompts import NAMES, STOP, fill, text
+from usersim_env.users.llm.prompts import EXAMPLE, NAMES, STOP, fill, text
 
 INSTRUCTION = "Your name is Ada. You want to move your repair to wednesday for $5 {now}."
 TURNS = (
@@ -105,6 +106,26 @@ def test_every_turn_has_its_seed_and_a_repeated_episode_the_same_ones(fake: Any)
 
 
 # Answers that are no turn
+
+
+@pytest.mark.parametrize("said", ["I am Noor.", "HADDAD, Ada", "My zip code is 40221.", "The green kettle, please"])
+def test_no_fact_of_the_worked_example_leaves_the_model(fake: Any, said: str) -> None:
+    asked = fake(f" {said}\n", " I am Ada.\n")
+    assert turn(LLMUser("m", adapter="transcript")) == Say("I am Ada.")
+    assert "which only the example does" in prompt(asked[1])
+    fake(said)
+    assert turn(LLMUser("m")) == Say(said), "no other prompt has the example"
+    fake(f" {said}\n")
+    mine = SCENE._replace(instruction=f"You are Ada. You say: {said}")
+    assert turn(LLMUser("m", adapter="transcript"), mine) == Say(said), "here it is a fact of the task"
+
+
+def test_every_name_and_number_of_the_worked_example_is_known() -> None:
+    for name in ("transcript", "transcript_react"):
+        notes = next(line for line in text(name).splitlines() if line.startswith("Notes: Your name is"))
+        found = re.findall(r"\d{3,}|(?<=name is )\w+ \w+", notes)
+        assert {part for fact in found for part in fact.split()} <= set(EXAMPLE)
+        assert all(fact in notes for fact in EXAMPLE)
 
 
 def test_an_unusable_answer_is_asked_for_again_with_the_reason(fake: Any) -> None:

@@ -90,6 +90,23 @@ def transcript_prompt(scene: Scene, character: str, react: bool, reason: str | N
     return ({"role": "user", "content": filled},)
 
 
+EXAMPLE = ("Noor", "Haddad", "40221", "kettle")
+"""What only the worked example of the transcript prompts speaks of; a small model copies it."""
+
+
+def copied(said: str, scene: Scene, character: str) -> str | None:
+    """The first fact of the worked example in the customer's words that nothing in this episode holds.
+
+    Args:
+        said: the words.
+        scene: of the turn.
+        character: persona and traits.
+    """
+    here = " ".join((scene.instruction, character, *(message.content for message in scene.transcript))).lower()
+    found = (fact for fact in EXAMPLE if fact.lower() in said.lower() and fact.lower() not in here)
+    return next(found, None)
+
+
 def seen(scene: Scene) -> tuple[Message, ...]:
     """The visible turns, with the greeting that the opening answers."""
     turns = scene.transcript

@@ -14,7 +14,7 @@ from usersim_env.errors import BadReply, ModelError
 from usersim_env.llm import Completion, Request
 from usersim_env.messages import Say, Stop
 from usersim_env.scene import Scene
-from usersim_env.users.llm.prompts import STOP, ChatMessages, chat_prompt, judge_prompt, transcript_prompt
+from usersim_env.users.llm.prompts import STOP, ChatMessages, chat_prompt, copied, judge_prompt, transcript_prompt
 from usersim_env.users.llm.reading import read_turn, says_yes, without_thought
 
 TURN_ENDS = ("\nAgent:", "\nNotes:", "\n\n")
@@ -100,6 +100,8 @@ class Desk:
         continued = self.adapter == "transcript"
         said = without_thought(answer, "Customer" if continued else "Message") if self.react else answer
         turn = read_turn(said, continued)
+        if continued and (fact := copied(turn.content, self.scene, self.character)) is not None:
+            raise BadReply(f"it speaks of {fact!r}, which only the example does")
         if answer.finish_reason == "length":
             self._count("cut_short")
         return turn
