@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 LET_THROUGH: ContextVar[bool] = ContextVar("let_through", default=False)
 """Whether what a seat raises ends the run; of this thread or task."""
 
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+
 _MOST = 100  # kinds that are remembered
 _seen: set[tuple[str, type[BaseException], str, int]] = set()
 
@@ -31,6 +33,16 @@ def let_through() -> Iterator[None]:
         yield
     finally:
         LET_THROUGH.reset(token)
+
+
+@contextmanager
+def on_purpose() -> Iterator[None]:
+    """Inside, nothing is logged: a check makes seats raise, to see what follows."""
+    token = _QUIET.set(True)
+    try:
+        yield
+    finally:
+        _QUIET.reset(token)
 
 
 def agent_failure(error: Exception, kind: str = "error") -> Failure:
@@ -53,6 +65,8 @@ def user_failure(error: Exception) -> Failure:
 def _show(seat: str, error: Exception) -> None:
     if LET_THROUGH.get():
         raise error
+    if _QUIET.get():
+        return
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next

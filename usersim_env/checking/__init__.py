@@ -16,6 +16,7 @@ from usersim_env.checking.subject import subject_of
 from usersim_env.checking.user_contracts import Sitting
 from usersim_env.domains import get_task
 from usersim_env.errors import UsageError
+from usersim_env.raised import on_purpose
 from usersim_env.users.base import User
 from usersim_env.users.seating import checked_user
 
@@ -50,7 +51,8 @@ def check_env(env: AnyEnv | str, as_action: AsAction | None = None, **keywords: 
     """
     subject = subject_of(env, as_action, keywords)
     try:
-        return hold(subject.name, subject, ENV_CONTRACTS)
+        with on_purpose():
+            return hold(subject.name, subject, ENV_CONTRACTS)
     finally:
         subject.env.close()
 

@@ -84,7 +84,7 @@ def sole_writer(settings: RolloutSettings) -> Iterator[None]:
     Raises:
         UsageError: another rollout is writing to it, or (`TraceError`) it holds something else.
     """
-    _check(settings)
+    check_settings(settings)
     if settings.out is None:
         yield
         return
@@ -100,7 +100,7 @@ def opened(agent: Agent, env_id: str, settings: RolloutSettings) -> Iterator[tup
     Raises:
         UnknownName: no such task.
     """
-    _check(settings)
+    check_settings(settings)
     made = gym.make(env_id, **settings.keywords)
     try:
         env = made.unwrapped
@@ -113,7 +113,8 @@ def opened(agent: Agent, env_id: str, settings: RolloutSettings) -> Iterator[tup
         made.close()
 
 
-def _check(settings: object) -> None:
+def check_settings(settings: object) -> None:
+    """Raises a `UsageError` where they are none."""
     if not isinstance(settings, RolloutSettings):
         raise UsageError(f"settings is a RolloutSettings(tasks, seeds, out, keywords), got {type(settings).__name__}.")
 

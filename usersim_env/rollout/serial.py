@@ -10,7 +10,7 @@ from usersim_env.env import TauEnv
 from usersim_env.errors import UsageError, unknown
 from usersim_env.raised import let_through
 from usersim_env.rollout.on_ray import RaySettings, run_on_ray
-from usersim_env.rollout.plan import Plan, RolloutSettings, opened, sole_writer
+from usersim_env.rollout.plan import Plan, RolloutSettings, check_settings, opened, sole_writer
 from usersim_env.rollout.playing import play
 from usersim_env.rollout.progress import ProgressBar
 from usersim_env.rollout.result import RolloutResult
@@ -43,6 +43,7 @@ def rollout(
     settings = settings if settings is not None else RolloutSettings()
     if not isinstance(backend, RaySettings) and backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
+    check_settings(settings)
     raising = settings.on_error == "raise"
     if raising and backend != "serial":
         raise UsageError(
