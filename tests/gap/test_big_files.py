@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
+import random
 import subprocess
 import sys
 import time
@@ -25,6 +27,7 @@ from usersim_env.gap import GapSettings, compare, write_report
 from usersim_env.gap.episodes import read_episodes
 from usersim_env.gap.tables import footnotes
 from usersim_env.rollout import RolloutSettings, rollout
+from usersim_env.survey import FIELDS, Survey
 from usersim_env.trace import Trace
 from usersim_env.trace_file import read_traces
 
@@ -45,11 +48,23 @@ def played(env_id: str, persona: str, seeds: Sequence[int], tasks: Sequence[str]
 
 
 def write(file: Path, traces: Sequence[Trace], count: int) -> Path:
-    """So many episodes: those that were played, again and again under other ids and seeds."""
+    """So many episodes: the talk of those that were played, each with an id, answers and numbers of its own.
+
+    Equal ones would take less memory than real ones do, as what is equal is kept once.
+    """
     lines = [json.loads(trace.to_line()) for trace in traces]
+    rng = random.Random(file.name)
     with file.open("wb") as out:
         for number, line in zip(range(count), itertools.cycle(lines), strict=False):
-            line["id"], line["seed"] = f"{number:016x}", number
+            line["id"], line["seed"] = f"{rng.getrandbits(64):016x}", number
+            if line["survey"] is not None:
+                answers = {field: rng.choice(list(question.answers)) for field, question in FIELDS.items()}
+                levels = Survey(answers).normalised()
+                line["survey"] = next(e for e in line["events"] if e["event"] == "survey")["answers"] = answers
+                line["signals"] |= {f"survey.{field}": level for field, level in levels.items()} | {"own": rng.random()}
+                line["signals"]["survey.mean"] = math.fsum(levels.values()) / len(levels)
+            line["behaviour"] = {name: value * rng.random() for name, value in line["behaviour"].items()}
+            line["provenance"]["seconds"] = rng.random()
             out.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
     return file
 

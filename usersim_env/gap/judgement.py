@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usersim_env.gap.episodes import AnyEpisode
+from usersim_env.gap.episodes import AnyEpisode, answer_of
 from usersim_env.gap.pass_k import succeeded
 from usersim_env.gap.sides import Side
 from usersim_env.survey import FIELDS
@@ -113,7 +113,7 @@ def _midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _level(trace: AnyEpisode, field: str) -> int | None:
-    label = (trace.survey or {}).get(field)
+    label = answer_of(trace, field)
     return None if label is None else FIELDS[field].level(label)
 
 

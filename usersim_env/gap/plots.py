@@ -78,7 +78,7 @@ def calibration_plot(result: GapResult) -> Draw:
                     axes.plot([x, x], [rate.low, rate.high], color=colour, linewidth=2.2, solid_capstyle="round")
             marker = f"{SIDE_MARKERS[index]}{'--' if index else '-'}"
             estimates = [rate.estimate for rate in rates]
-            axes.plot(places, estimates, marker, color=colour, linewidth=1, markersize=7.5, label=side.label)
+            axes.plot(places, estimates, marker, color=colour, lw=1, markersize=7.5, label=side.label, clip_on=False)
         names = [f"{row.name.replace(' (', chr(10) + '(')}\n{_tasks(row.n_tasks)}" for row in result.bins]
         axes.set_xticks(range(len(names)), names, fontsize=8.5)
         axes.set_xlim(-0.5, len(names) - 0.5)

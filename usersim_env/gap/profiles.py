@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from usersim_env.behaviour import FEATURES, RATES
+from usersim_env.gap.episodes import answer_of
 from usersim_env.gap.sides import Side
 from usersim_env.gap.task_means import behaviour_of
 from usersim_env.survey import FIELDS
@@ -58,6 +59,6 @@ def _answers(side: Side, tasks: Sequence[str], field: str) -> dict[str, int]:
     counts = dict.fromkeys(FIELDS[field].answers, 0)
     for task in tasks:
         for trace in side.scored[task]:
-            if trace.survey is not None and field in trace.survey:
-                counts[trace.survey[field]] += 1
+            if (answer := answer_of(trace, field)) is not None:
+                counts[answer] += 1
     return counts

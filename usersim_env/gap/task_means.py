@@ -19,7 +19,7 @@ RULE = "rule"
 _ORDER = (RULE, *(f"survey.{field}" for field in FIELDS), "survey.mean")
 
 
-def signals_of(trace: AnyEpisode) -> dict[str, float]:
+def signals_of(trace: AnyEpisode) -> Mapping[str, float]:
     """The signals of a scored episode, each in [0, 1]; one that is missing is absent.
 
     Signals stored in the trace are taken as they are, but for the rule reward, which is the trace's own.
@@ -28,11 +28,11 @@ def signals_of(trace: AnyEpisode) -> dict[str, float]:
         UsageError: a survey answer is unknown or a signal is not a number in [0, 1]: which episode, and what came.
     """
     try:
-        found = trace.signals or trace.feedback.signals
+        found: Mapping[str, float] = trace.signals or trace.feedback.signals
     except UsersimError as error:
         raise UsageError(f"Episode {trace.id} ({trace.task_id}): {error}") from None
     if trace.reward is not None and found.get(RULE) != trace.reward:
-        found = found | {RULE: trace.reward}
+        found = {**found, RULE: trace.reward}
     for name, value in found.items():
         if not 0 <= value <= 1:  # also true of NaN
             raise UsageError(
@@ -47,7 +47,7 @@ def behaviour_of(trace: AnyEpisode) -> dict[str, float] | None:
     return trace.behaviour if trace.behaviour is not None else trace.feedback.behaviour
 
 
-def signals_by_task(side: Side, tasks: Sequence[str]) -> dict[str, list[dict[str, float]]]:
+def signals_by_task(side: Side, tasks: Sequence[str]) -> dict[str, list[Mapping[str, float]]]:
     """Signals of every scored episode of the tasks."""
     return {task: [signals_of(trace) for trace in side.scored[task]] for task in tasks}
 
