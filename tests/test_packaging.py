@@ -173,7 +173,7 @@ def test_the_lean_import_check_can_fail(tmp_path: Path) -> None:
 
 
 def test_extras(project: dict[str, Any]) -> None:
-    extras = {"llm", "study", "plot", "ray", "trl", "tuning", "dev", "all"}
+    extras = {"inspect", "llm", "study", "plot", "ray", "trl", "tuning", "dev", "all"}
     assert set(project["project"]["optional-dependencies"]) == extras
 
 
@@ -184,7 +184,12 @@ def test_every_dependency_of_the_set_up_is_pinned(root: Path, project: dict[str,
     extras = project["project"]["optional-dependencies"]
     wanted = {
         re.split(r"[\[<>=;]", name)[0]
-        for name in project["project"]["dependencies"] + extras["llm"] + extras["plot"] + extras["trl"] + extras["dev"]
+        for name in project["project"]["dependencies"]
+        + extras["inspect"]
+        + extras["llm"]
+        + extras["plot"]
+        + extras["trl"]
+        + extras["dev"]
     }
     names = {pin.split("==")[0].lower() for pin in pins}
     assert sorted(wanted - names - {"usersim_env"}) == []

@@ -19,7 +19,8 @@ import pytest
 # A file imports only from files above it. Files under one `*` may import each other, without a cycle.
 # A folder's `__init__` comes after its files. A new file needs a place here.
 ORDER = """
-    version errors visible line_kind json_lines claim messages typed rules transcript survey domains.canonical spaces
+    version errors looks_like visible line_kind json_lines claim messages typed rules transcript survey
+    domains.canonical spaces
     domains.task domains.overlay domains.calculate domains.world domains.functions domains.sound domains.folder
     domains.tau_bench domains.upstream_engine domains.mock.* domains.__init__ notes scoring behaviour feedback
     trace recorded_task trace_values trace_file scene cassette llm* conversation raised provenance agent threads
@@ -36,8 +37,8 @@ FOLDERS = {"usersim_env": "", "wrappers": "wrappers.", "baselines": "baselines."
 """Folder → where its files are in the package; the links inside usersim_env/ are not followed."""
 
 OPTIONAL = set(
-    "cma datasets jinja2 litellm matplotlib openai openenv ray skyrl_gym starlette tau_bench tau_trait torch "
-    "transformers trl uvicorn verifiers verl websockets".split()
+    "backports cma datasets jinja2 litellm matplotlib openai openenv ray skyrl_gym starlette tau_bench tau_trait torch "
+    "transformers trl uvicorn verifiers verl websockets zipfile".split()
 )
 """Packages that a lean installation lacks: the only ones that may be imported inside a function."""
 

@@ -88,10 +88,11 @@ def rescore(paths: Iterable[str | os.PathLike[str]], format: str = "auto") -> Re
 
 
 def _verdicts(path: Path, format: str) -> Iterator[_Verdict]:  # noqa: A002
-    if not path.is_file():
+    if not path.exists():
         raise TraceError(f"No file at {path}: expected traces (JSON Lines) or a recording that can be imported.")
     if format == "auto":
-        format = "usersim" if holds_traces(path) else importers.recognised(path) or "usersim"  # noqa: A001
+        ours = path.is_file() and holds_traces(path)
+        format = "usersim" if ours else importers.recognised(path) or "usersim"  # noqa: A001
     if format == "usersim":
         return (_verdict(trace, trace.id, f"{path}, episode {trace.id}") for trace in iter_traces(path))
     return _imported(path, format)

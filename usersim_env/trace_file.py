@@ -18,6 +18,7 @@ from pydantic_core import from_json
 from usersim_env.errors import TraceError
 from usersim_env.json_lines import JsonLines
 from usersim_env.line_kind import LineKind
+from usersim_env.looks_like import hint, looks_like
 from usersim_env.messages import RESPOND
 from usersim_env.trace import SCHEMA, Trace
 from usersim_env.trace_values import check_values
@@ -136,7 +137,7 @@ def located(path: str | os.PathLike[str]) -> Iterator[tuple[int, Trace]]:
     """
     if not Path(path).is_file():
         if Path(path).is_dir():
-            raise TraceError(f"{path} is a folder; expected a file of traces, such as {path}/traces.jsonl.")
+            raise TraceError(f"{path} is a folder; expected a file of traces, such as {path}/traces.jsonl.{hint(path)}")
         if Path(path).exists():
             raise TraceError(f"{path} is a pipe, a device or a socket; expected a file of traces.")
         raise TraceError(f"No file of traces at {path}. Make one with: usersim-env rollout … --out {path}")
@@ -146,13 +147,23 @@ def located(path: str | os.PathLike[str]) -> Iterator[tuple[int, Trace]]:
             start, offset = offset, offset + len(line)
             if not line.endswith(b"\n") and not _whole(line):
                 if number == 1 and not line.startswith(_BEGINS[: len(line)]):
-                    raise TraceError(f"{path} is no file of traces: it begins with {line[:40]!r}.")
+                    raise TraceError(f"{path} is no file of traces: it begins with {line[:40]!r}.{hint(path)}")
                 warnings.warn(f"{path}: line {number} was cut in the middle and is left out.", stacklevel=2)
                 return
             if line.strip():
-                trace = _read_line(line, f"{path}, line {number}")
+                try:
+                    trace = _read_line(line, f"{path}, line {number}")
+                except TraceError as error:
+                    raise (error if number > 1 else _no_traces(path, error)) from None
                 if trace is not None:
                     yield start, trace
+
+
+def _no_traces(path: str | os.PathLike[str], error: TraceError) -> TraceError:
+    """The error of a first line: what the whole file is says more, where it is something else that is known."""
+    if (found := looks_like(path)) is None:
+        return error
+    return TraceError(f"{path} is no file of traces. It looks like {found}")
 
 
 def _read_line(line: bytes, where: str) -> Trace | None:

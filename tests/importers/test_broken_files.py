@@ -42,7 +42,28 @@ RUN = {
     "duration": 1,
     "seed": 1,
 }
+SAMPLE = {
+    "id": "a",
+    "epoch": 1,
+    "input": "Hi.",
+    "target": "Bye",
+    "messages": [
+        CHAT[0],
+        {"role": "assistant", "content": "", "tool_calls": [{"id": "c", "function": "f"}]},
+        *CHAT[2:],
+    ],
+    "scores": {"includes": {"value": "C"}},
+    "attachments": {},
+    "total_time": 1.5,
+}
+NODES = [{"message": CHAT[0]}, {"parent": 0, "message": CHAT[3]}]
+AGENT = {"agent": {"name": "agent"}, "nodes": NODES, "rewards": {"r": {"score": 1.0, "weight": 1.0}}, "ok": True}
 WHOLE: dict[str, Any] = {
+    "inspect": {"version": 2, "eval": {"task": "shop", "model": "m"}, "samples": [SAMPLE, {**SAMPLE, "epoch": 2}]},
+    "verifiers": [
+        {"env": {"id": "shop"}, "task": {"data": {"q": "x"}, "key": "0"}, "ok": True, "traces": [AGENT]},
+        {"example_id": 1, "prompt": CHAT[:1], "completion": CHAT[3:], "reward": 1.0, "is_completed": True},
+    ],
     "tau-usi": {"airline_3": SESSION, "retail_5_ann2": SESSION},
     "odyssim": {"results": [{"instance_id": "airline_3", **SESSION}, {"instance_id": "retail_5", **SESSION}]},
     "tau-bench": [{"task_id": 3, "trial": 0, "reward": 1.0, "info": {"task": TASK}, "traj": CHAT}] * 2,
@@ -178,7 +199,10 @@ def test_any_bytes(content: bytes, name: str, tmp_path: Path) -> None:
         (b"[" * 100_000, "not JSON"),
         (b'{"messages": ' + b"[" * 100_000, "not JSON"),
         (b"\xff\xfe", "not JSON"),
-        (b"{}", "none of the formats odyssim, tau-usi, tau-bench, simulation-run, openai. Name one with --format"),
+        (
+            b"{}",
+            "none of the formats inspect, odyssim, tau-usi, tau-bench, simulation-run, verifiers, openai. Name one",
+        ),
         (b"[]", "none of the formats"),
         (b'{"events": [], "task_hash": ""}', "these are traces of ours already"),
         (b'{"airline_1": {"conversation": []}, "airline_1": {}}', "the key 'airline_1' occurs twice"),

@@ -48,7 +48,8 @@ def test_every_message_comes_back(runs: list[dict[str, Any]], traces: tuple[Trac
         assert {**trace.source["record"], "traj": run["traj"]} == run
         called = [m for m in run["traj"] if m.get("tool_calls")]
         assert trace.effort.tool_calls == len(called)
-        assert trace.behaviour == behaviour_features(run["traj"], "llm")
+        expected = behaviour_features(run["traj"], "llm") or {}
+        assert trace.behaviour == expected | {"n_turns": len(trace.messages)}
     assert [record["messages"] for record in to_openai(traces)] == [run["traj"] for run in runs]
 
 

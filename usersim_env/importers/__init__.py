@@ -1,7 +1,8 @@
 """Other people's recordings as traces, and traces in other people's formats.
 
-In: ``tau-usi`` (the human study of arXiv:2603.11245), ``tau-bench`` (result files), ``simulation-run`` (τ²-bench) and
-``openai`` (chat-completion messages). Out: ``openai`` and ``tau-usi``. See ``docs/importing.md``.
+In: ``tau-usi`` (the human study of arXiv:2603.11245), ``tau-bench`` (result files), ``simulation-run`` (τ²-bench),
+``odyssim``, ``inspect`` (logs of Inspect), ``verifiers`` and ``openai`` (chat-completion messages). Out: ``openai`` and
+``tau-usi``. See ``docs/importing.md``.
 """
 
 from usersim_env.importers.episode import NOT_STATED, ImportSettings

@@ -15,7 +15,9 @@ WORDS = {"text": "text", "input_text": "text", "output_text": "text", "refusal":
 """Type of a block of words → the field that they stand in."""
 THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
 """Types of blocks that nobody was shown."""
-BESIDE = ("image", "image_url", "input_image", "audio", "input_audio", "document", "file", "input_file")
+BESIDE = (
+    "image", "image_url", "input_image", "audio", "input_audio", "video", "document", "file", "input_file", "data",
+)  # fmt: skip
 """Types of blocks that were shown and are no words: they are kept in `Trace.source`, and a note says so."""
 
 
@@ -59,6 +61,8 @@ def read_blocks(message: Fields) -> Blocks:
         kind = block.get("type", str)
         if kind in WORDS:
             words.append(block.get(WORDS[kind], str))
+        elif kind == "tool_use" and "result" in block.value:
+            beside.append(kind)  # Inspect's: the provider has run it, and nobody here was asked
         elif kind == "tool_use":
             calls.append(Call(block.get("name", str), block.value.get("input"), read_id(block, "id")))
         elif kind == "tool_result":

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from usersim_env.errors import TraceError
 from usersim_env.importers.blocks import Blocks, Call, Result, read_blocks, read_id
 from usersim_env.importers.fields import Fields, load_json
 from usersim_env.importers.recording import Event, Recorder
@@ -59,10 +60,7 @@ def read_user(recorder: Recorder, text: str, stops: Sequence[str]) -> None:
 
 
 def _assistant(recorder: Recorder, message: Fields, blocks: Blocks, first_call_only: bool) -> None:
-    text, calls = blocks.text, list(blocks.calls)
-    for call in message.each("tool_calls") if message.find("tool_calls", list) else ():
-        function = call.inside("function")
-        calls.append(Call(function.get("name", str), _arguments(function), read_id(call, "id")))
+    text, calls = blocks.text, [*blocks.calls, *_calls(message)]
     if message.find("function_call", dict):
         function = message.inside("function_call")
         calls.append(Call(function.get("name", str), _arguments(function), None))
@@ -71,6 +69,28 @@ def _assistant(recorder: Recorder, message: Fields, blocks: Blocks, first_call_o
         return
     for number, made in enumerate(calls[:1] if first_call_only else calls):
         recorder.call(made.name, made.arguments, made.id, text if text and number == 0 else None)
+
+
+def _calls(message: Fields) -> Iterator[Call]:
+    """The tool calls beside the content.
+
+    OpenAI has name and arguments in ``function``, Inspect the name in ``function`` and the arguments beside it,
+    verifiers both beside each other, in its older files as a text.
+    """
+    for number, item in enumerate(message.find("tool_calls", list) or ()):
+        where = f"{message.where}: tool_calls.{number}"
+        call = Fields(_decoded(item, where) if isinstance(item, str) else item, where)
+        beside = isinstance(call.value.get("function"), str)
+        function = call if beside or "name" in call.value else call.inside("function")
+        name = "function" if beside else "name"
+        yield Call(function.get(name, str), _arguments(function), read_id(call, "id"))
+
+
+def _decoded(text: str, where: str) -> Any:
+    try:
+        return load_json(text)
+    except ValueError as error:
+        raise TraceError(f"{where}: not JSON: {error} (got {text[:80]!r})") from None
 
 
 def _arguments(function: Fields) -> Any:

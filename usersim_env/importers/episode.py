@@ -109,6 +109,8 @@ def trace_of(record: Record, recorder: Recorder, layout: list[JsonDict]) -> Trac
     steps = sum(event["event"] == "act" for event in events)
     user, agent = _words(events)
     effort = _effort(events, user, agent)
+    behaviour = record.behaviour or features_of_turns(user, 0)
+    said = len(user) + sum(bool(text.strip()) for text in agent)
     given = {"started": record.started, "seconds": record.seconds, "seed": record.seed, "max_steps": record.max_steps}
     feedback = Feedback(record.reward, record.checks, Survey(record.survey) if record.survey else None, effort)
     return Trace(
@@ -128,7 +130,8 @@ def trace_of(record: Record, recorder: Recorder, layout: list[JsonDict]) -> Trac
         failure=record.failure,
         effort=effort,
         provenance=_provenance(record),
-        behaviour=record.behaviour or features_of_turns(user, len(user) + len(agent)),
+        # The features of a format may come from its raw messages, of which each format counts others.
+        behaviour=None if behaviour is None else behaviour | {"n_turns": float(said)},
         signals=feedback.signals,
         terms=record.terms,
         lazy_open=recorder.lazy_open,

@@ -9,9 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from usersim_env.errors import TraceError, UsageError, unknown
-from usersim_env.importers import odyssim, openai_messages, simulation_run, tau2_folder, tau_bench, tau_usi
+from usersim_env.importers import (
+    inspect_archive,
+    inspect_log,
+    odyssim,
+    openai_messages,
+    simulation_run,
+    tau2_folder,
+    tau_bench,
+    tau_usi,
+    verifiers,
+)
 from usersim_env.importers.episode import ImportSettings
 from usersim_env.importers.fields import NotJsonHere, load_json, load_records, problem_in
+from usersim_env.looks_like import hint
 from usersim_env.trace import Trace
 from usersim_env.trace_file import TraceWriter
 from usersim_env.trace_values import check_values
@@ -37,9 +48,16 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     module.NAME: Format(module.NAME, module.recognise, module.records, module.read)
-    for module in (odyssim, tau_usi, tau_bench, simulation_run, openai_messages)
+    for module in (inspect_log, odyssim, tau_usi, tau_bench, simulation_run, verifiers, openai_messages)
 }
 """In the order in which `AUTO` tries them."""
+
+
+_CONTAINERS = (
+    (FORMATS[simulation_run.NAME], tau2_folder.whole),
+    (FORMATS[inspect_log.NAME], inspect_archive.whole),
+)
+"""Formats that a folder or an archive may hold, and what reads it as one value."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +172,14 @@ def read_file(
 
 
 def recognised(path: str | os.PathLike[str]) -> str | None:
-    """The format of a file, or ``None`` where it is none of these; a list that is no JSON is a `TraceError`."""
+    """The format of a file or folder; ``None`` where it is none of these.
+
+    Raises:
+        TraceError: it begins like a list and is no JSON.
+    """
+    for found, whole in _CONTAINERS:
+        if whole(Path(path)) is not None:
+            return found.name
     content = Path(path).read_bytes()
     try:
         value = load_records(content)
@@ -167,10 +192,10 @@ def recognised(path: str | os.PathLike[str]) -> str | None:
 
 def _records(path: Path, name: str) -> Iterator[tuple[Format, str, Any]]:
     """Format, place and content of every record; a line that is no JSON is a `TraceError` as content."""
-    found = FORMATS[simulation_run.NAME]
-    if name in (AUTO, found.name) and path.exists() and (results := tau2_folder.whole(path)) is not None:
-        yield from ((found, where, record) for where, record in found.records(results, str(path)))
-        return
+    for found, whole in _CONTAINERS:
+        if name in (AUTO, found.name) and path.exists() and (content := whole(path)) is not None:
+            yield from ((found, where, record) for where, record in found.records(content, str(path)))
+            return
     if not path.is_file():
         raise TraceError(f"No file at {path}: expected one of the formats {', '.join(FORMATS)}.")
     content = path.read_bytes()
@@ -217,4 +242,6 @@ def _format(path: Path, name: str, value: Any) -> Format:
     for found in FORMATS.values():
         if found.recognise(value):
             return found
-    raise TraceError(f"{path}: none of the formats {', '.join(FORMATS)}. Name one with --format to see what is wrong.")
+    raise TraceError(
+        f"{path}: none of the formats {', '.join(FORMATS)}. Name one with --format to see what is wrong.{hint(path)}"
+    )

@@ -23,6 +23,7 @@ from usersim_env.gap.task_means import behaviour_of
 from usersim_env.gap.usi.sessions import Session, Sessions, answers_of, check_ids, ordered, task_key
 from usersim_env.importers import ImportSettings, native, odyssim, tau_usi
 from usersim_env.importers.fields import Fields, load_json, unit_number
+from usersim_env.looks_like import hint
 from usersim_env.trace_file import holds_traces
 
 Source: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Iterable[AnyEpisode]
@@ -83,7 +84,7 @@ def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         value = load_json(content)
     except ValueError as error:
-        raise TraceError(f"{path}: not JSON: {error} (got {content[:80]!r})") from None
+        raise TraceError(f"{path}: not JSON: {error} (got {content[:80]!r}).{hint(path)}") from None
     if not isinstance(value, dict):
         raise TraceError(f"{path}: expected a JSON object, got {value!r:.80}")
     return value
@@ -91,7 +92,9 @@ def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _bytes(path: str | os.PathLike[str]) -> bytes:
     if not Path(path).is_file():
-        raise TraceError(f"No file at {path}. Give one in tau-usi's format, or traces that rollout or import made.")
+        raise TraceError(
+            f"No file at {path}. Give one in tau-usi's format, or traces that rollout or import made.{hint(path)}"
+        )
     content = Path(path).read_bytes()
     if not content.strip():
         raise TraceError(f"{path}: the file is empty. Give one with at least one session.")
@@ -104,6 +107,10 @@ def _content(source: Source, where: str) -> tuple[Mapping[str, Any] | Sequence[A
         where = str(source)
         ours = Path(source).is_file() and holds_traces(source)
         found = read_episodes(source) if ours else odyssim.by_key(read_object(source))
+        if isinstance(found, Mapping) and found and not any(_KEY.fullmatch(key) for key in found):
+            first = next(iter(found))
+            keys = f"none of its keys is <domain>_<number>, the first is {first!r:.80}"
+            raise TraceError(f"{where}: no sessions: {keys}.{hint(source)}")
     else:
         found = source if isinstance(source, Mapping) else list(source)
     if not found:
