@@ -160,3 +160,14 @@ def test_an_export_of_ours_reads_like_its_traces(make: Any) -> None:
     by_traces = user_sim_index(people, {"mine": sims}, min_samples=2)
     exported = user_sim_index(to_tau_usi(people), {"mine": to_tau_usi(sims)}, min_samples=2)
     assert exported.as_dict() == by_traces.as_dict()
+
+
+def test_answers_that_the_second_rater_left_open() -> None:
+    """The value is that of the authors' rule on the same file (1e-9); a note counts the answers."""
+    again = json.loads(json.dumps(STUDY["human_re_rating"]))
+    again[min(again)]["survey"].pop("overall_score")
+    surveys = {**SURVEYS, "human_re_rating": again}
+    result = index(**surveys)
+    assert result.rows[0].eval_agree == pytest.approx((59.33322890559732, 11.458675353452158), abs=1e-9)
+    assert any("left open: 1; random levels stand there" in note for note in result.notes)
+    assert not any("left open" in note for note in index(**SURVEYS).notes)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from usersim_env.behaviour import DIMENSIONS, FEATURES
-from usersim_env.gap.usi.agreement import batch_agreements, session_agreement
+from usersim_env.gap.usi.agreement import batch_agreements, second_rating, session_agreement
 from usersim_env.gap.usi.calibration import calibration_error, given_difficulty, pooled_difficulty
 from usersim_env.gap.usi.result import HUMAN, Scores, UsiRow, spread
 from usersim_env.gap.usi.sessions import Session, Sessions, answers_of, ordered, task_key
@@ -87,13 +87,16 @@ def test_a_table_may_name_tasks_by_their_ids() -> None:
     assert task_key("retail/train/3") == "retail/train/3"
 
 
+GENERATOR = np.random.default_rng(0)
+
+
 def test_agreement_is_100_minus_the_mean_distance_of_levels() -> None:
     human = rated(human_like="Yes", reuse="Absolutely yes", efficiency="About right")
     other = rated(human_like="Partially", reuse="Absolutely yes", efficiency="Very inefficient - Too many steps")
-    assert session_agreement(human, other) == pytest.approx(100 * (1 - (0.5 + 0 + 2 / 3) / 3))
+    assert session_agreement(human, other, GENERATOR) == pytest.approx(100 * (1 - (0.5 + 0 + 2 / 3) / 3))
     # Too many and Too few are one level.
     few, many = rated(question_amount_preference="Too few"), rated(question_amount_preference="Too many")
-    assert session_agreement(few, many) == 100
+    assert session_agreement(few, many, GENERATOR) == 100
 
 
 def test_only_what_the_person_answered_counts() -> None:
@@ -103,14 +106,24 @@ def test_only_what_the_person_answered_counts() -> None:
     assert session_agreement(rated(reuse="no answer"), rated(reuse="Maybe"), generator) is None
 
 
-def test_not_answering_is_a_random_level_for_a_simulator_and_left_out_for_a_person() -> None:
+def test_not_answering_is_a_random_level() -> None:
     human = {1: {f"a_{i}": Session(f"a_{i}", f"a_{i}", 1, survey={"reuse": "Absolutely yes"}) for i in range(400)}}
     nobody: dict[int, dict[str, Session]] = {}
     found = batch_agreements(human, nobody)
     assert set(found[1]) == {0, 25, 50, 75, 100}
     assert np.mean(found[1]) == pytest.approx(50, abs=8)
     assert batch_agreements(human, nobody) == found  # the same on every call
-    assert batch_agreements(human, nobody, by_person=True) == {}
+
+
+def test_what_a_second_person_left_open_is_a_random_level_in_the_order_of_the_file() -> None:
+    """As the authors' scorer has it, which draws for the sessions of the file alone."""
+    names = ("a_1", "a_0", "a_2")
+    human = {name: Session(name, name, 1, survey={"reuse": "Absolutely yes"}) for name in sorted(names)}
+    again = {name: Session(name, name, 1) for name in ("a_1", "elsewhere", "a_0")}
+    levels = np.random.default_rng(42)
+    expected = [100 * (1 - abs(1 - (levels.choice([1, 2, 3, 4, 5]) - 1) / 4)) for _ in range(2)]
+    assert second_rating(human, again) == pytest.approx(expected, abs=1e-9)
+    assert second_rating(human, dict(human)) == [100, 100, 100]
 
 
 def test_spread_is_the_population_deviation() -> None:

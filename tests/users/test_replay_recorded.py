@@ -8,12 +8,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import pytest
 
 from usersim_env import Trace
 from usersim_env.agent import Action, Agent, AgentSession, Observation
 from usersim_env.baselines import Clerk, Oracle
 from usersim_env.domains import Task, get_task
+from usersim_env.errors import TraceError
 from usersim_env.feedback import Effort
 from usersim_env.importers import import_files
 from usersim_env.messages import RESPOND, ToolCall
@@ -21,6 +23,7 @@ from usersim_env.recorded_task import task_to_json
 from usersim_env.rollout import RolloutSettings, rollout
 from usersim_env.trace import Provenance, Seat
 from usersim_env.users.agenda import AgendaUser
+from usersim_env.users.replay import ReplayUser
 
 POLICIES: dict[str, dict[str, Any]] = {
     "continue": {},
@@ -197,3 +200,48 @@ def assert_left(traces: tuple[Trace, ...], policy: str) -> None:
         assert (left.handed_over_at == left.left_at) == (policy == "handover" and trace.ended_by != "transfer")
         if failed:
             assert trace.failure is not None and trace.failure.kind == "left_recording"
+
+
+def tau2_runs(tmp_path: Path, **task: Any) -> tuple[Trace, ...]:
+    known = get_task("retail/test/3")
+    content = {
+        "id": "7",
+        "user_scenario": {"instructions": known.instruction},
+        "evaluation_criteria": {
+            "actions": [{"name": call.name, "arguments": dict(call.arguments)} for call in known.expected_calls],
+            "communicate_info": list(known.required_outputs),
+        },
+    } | task
+    talk = [
+        {"role": "user", "content": "My lamp is broken."},
+        {"role": "assistant", "content": "Sorry."},
+        {"role": "user", "content": "Bye. ###STOP###"},
+    ]
+    run = {
+        "id": "r",
+        "task_id": "7",
+        "termination_reason": "user_stop",
+        "messages": talk,
+        "reward_info": {"reward": 0.0},
+    }
+    file = tmp_path / "results.json"
+    info = {"environment_info": {"domain_name": "retail"}}
+    file.write_text(json.dumps({"info": info, "tasks": [content], "simulations": [run]}), encoding="utf-8")
+    return import_files([file]).traces
+
+
+def test_a_run_of_tau2_is_played_where_its_task_is_ours(tmp_path: Path) -> None:
+    traces = tau2_runs(tmp_path)
+    assert traces[0].task_id == "retail/test/3"
+    env = gym.make("TauRetail-replay-v0", traces=traces)
+    observation, _ = env.reset(seed=0)
+    assert "My lamp is broken." in str(observation)
+
+
+def test_a_run_of_tau2_whose_task_is_not_here_says_why_it_cannot_be_played(tmp_path: Path) -> None:
+    traces = tau2_runs(tmp_path, user_scenario={"instructions": {"reason": "another"}})
+    reason = (
+        r"retail/tau2/7\): its task is not one of those here \(it came from a file of the format 'simulation-run'\)"
+    )
+    with pytest.raises(TraceError, match=reason):
+        ReplayUser(traces)

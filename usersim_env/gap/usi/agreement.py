@@ -18,17 +18,14 @@ SEED = 42
 """Of the random levels; one generator for each simulator, so the result does not change from run to run."""
 
 
-def batch_agreements(
-    human: Mapping[int, ByTask], rater: Mapping[int, ByTask], by_person: bool = False
-) -> dict[int, list[float]]:
+def batch_agreements(human: Mapping[int, ByTask], rater: Mapping[int, ByTask]) -> dict[int, list[float]]:
     """Batch → the agreement of each of its sessions, from 0 to 100; only batches that have one.
 
     Args:
         human: people's sessions with their surveys.
-        rater: surveys of the same sessions by a simulator, or by a second person.
-        by_person: what the rater did not answer is left out: a person is not made up.
+        rater: surveys of the same sessions by a simulator; in those that it did not rate, all of its levels are random.
     """
-    generator = None if by_person else np.random.default_rng(SEED)
+    generator = np.random.default_rng(SEED)
     found = {}
     for batch, sessions in human.items():
         ratings = rater.get(batch, {})
@@ -38,13 +35,20 @@ def batch_agreements(
     return {batch: scores for batch, scores in found.items() if scores}
 
 
-def session_agreement(
-    human: Session, rating: Session | None, generator: np.random.Generator | None = None
-) -> float | None:
+def second_rating(human: ByTask, rating: ByTask) -> list[float]:
+    """The same of a second person's rating, for each session that the person rated.
+
+    As the authors' scorer has it: what was left open becomes a random level here as well, in the order of the file.
+    """
+    generator = np.random.default_rng(SEED)
+    scores = [session_agreement(human[task], rated, generator) for task, rated in rating.items() if task in human]
+    return [score for score in scores if score is not None]
+
+
+def session_agreement(human: Session, rating: Session | None, generator: np.random.Generator) -> float | None:
     """100 times one minus the mean distance of the answers.
 
-    Answers that the rating lacks are drawn from the generator, and left out if there is none. ``None`` if no answer is
-    left to compare.
+    Answers that the rating lacks are drawn from the generator. ``None`` if no answer is left to compare.
     """
     distances = []
     for name, question in FIELDS.items():
@@ -54,7 +58,7 @@ def session_agreement(
         given = rating.survey.get(name) if rating is not None else None
         if known(question, given):
             distances.append(abs(question.normalised(str(answer)) - question.normalised(str(given))))
-        elif generator is not None:
+        else:
             distances.append(abs(question.normalised(str(answer)) - _random(question, generator)))
     return 100 * (1 - math.fsum(distances) / len(distances)) if distances else None
 

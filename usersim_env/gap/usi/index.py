@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from usersim_env.behaviour import DIMENSIONS
 from usersim_env.errors import UsageError, unknown
 from usersim_env.gap.usi import notes as words
-from usersim_env.gap.usi.agreement import batch_agreements
+from usersim_env.gap.usi.agreement import batch_agreements, second_rating
 from usersim_env.gap.usi.calibration import MIN_SAMPLES, Difficulty, calibration_error, given_difficulty
 from usersim_env.gap.usi.calibration import pooled_difficulty as pooled
 from usersim_env.gap.usi.files import Source, read_sessions, read_surveys
@@ -76,8 +76,7 @@ def _human_row(people: Sessions, again: Surveys | None, table: Difficulty) -> Us
     agreement = None
     if again is not None:
         first = min(people.copies)
-        rated = batch_agreements({first: people.copies[first]}, again, by_person=True)
-        agreement = spread(rated.get(first, []))
+        agreement = spread(second_rating(people.copies[first], again.get(first, {})))
     scores = [
         compare_batch({1: people.copies[a]}, {1: people.copies[b]}, table, agreement)
         for a, b in itertools.combinations(people.copies, 2)

@@ -50,12 +50,28 @@ def of_surveys(people: Sessions, ratings: Mapping[str, Mapping[int, ByTask]]) ->
     """Labels that the form does not have, and sessions that were not rated."""
     yield from _unknown("human", people.copies, "left out")
     for name, rating in ratings.items():
-        yield from _unknown(name, rating, "left out" if name == HUMAN else "counted as random levels")
+        yield from _unknown(name, rating, "counted as random levels")
         if name == HUMAN:
+            yield from _left_open(people, rating)
             continue
         missing = sum(task not in rating.get(n, {}) for n, batch in people.copies.items() for task in batch)
         if missing:
             yield f"{name}: human sessions without a survey of it: {missing}; its answers there count as random levels."
+
+
+def _left_open(people: Sessions, again: Mapping[int, ByTask]) -> Iterator[str]:
+    """Answers of the first rater that the second one gave no counterpart for."""
+    first = min(people.copies)
+    sessions, rated = people.copies[first], again.get(first, {})
+    count = sum(
+        name in sessions[task].survey and name not in rated[task].survey for task in rated if task in sessions
+        for name in FIELDS
+    )  # fmt: skip
+    if count:
+        yield (
+            f"{HUMAN}: questions that the second rater left open: {count}; random levels stand there, as in the "
+            "authors' scorer."
+        )
 
 
 def of_rows(rows: Sequence[UsiRow], batches: int) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from usersim_env.domains import Task, get_domain
-from usersim_env.errors import TraceError, UsageError
+from usersim_env.errors import TraceError, UnknownName, UsageError
 from usersim_env.messages import Say, Stop
 from usersim_env.recorded_task import task_of
 from usersim_env.survey import Survey
@@ -65,7 +65,8 @@ def check_trace(trace: Trace) -> Task:
 
     Raises:
         UnknownName: its task does not exist.
-        TraceError: it is empty, its user side says nothing, its survey is none, or its task is not the recorded one.
+        TraceError: it is empty, its user side says nothing, its survey is none, its task is not the recorded one, or
+            it was imported and its task is none of those here.
     """
     where = f"Trace {trace.id} ({trace.task_id})"
     if not trace.events:
@@ -80,7 +81,15 @@ def check_trace(trace: Trace) -> Task:
         Survey(trace.survey or {"overall_score": "3 (Acceptable)"})
     except UsageError as error:
         raise TraceError(f"{where}: survey: {error}") from None
-    return task_of(trace)
+    try:
+        return task_of(trace)
+    except UnknownName as error:
+        if not trace.source:
+            raise
+        raise TraceError(
+            f"{where}: its task is not one of those here (it came from a file of the format "
+            f"{trace.source.get('format', 'unknown')!r}), so there is no world to play it in. Leave it out. {error}"
+        ) from None
 
 
 def source_kind(trace: Trace) -> str:
