@@ -14,6 +14,7 @@ from usersim_env.behaviour import (
     RATES,
     behaviour_features,
     features_of_turns,
+    hidden_turns,
     phrase_hits,
     user_turns,
 )
@@ -255,6 +256,14 @@ def test_hits_name_the_list_and_the_phrases() -> None:
     }
     assert phrase_hits(" Yes! ") == {"ack": ["yes"]}
     assert phrase_hits("hmm") == {}
+
+
+def test_phrases_that_a_curly_apostrophe_hides_are_named() -> None:
+    plain, curly = "I don't know, please.", "I don\u2019t know, please."
+    assert phrase_hits(plain) == {"polite": ["please"], "id": ["please"], "uncertainty": ["don't know"]}
+    assert phrase_hits(curly) == {"polite": ["please"], "id": ["please"], "hidden": ["don't know"]}
+    assert "hidden" not in phrase_hits(plain) and "hidden" not in phrase_hits("It\u2019s me, please.")
+    assert hidden_turns([plain, curly, curly, "Nothing."]) == 2
 
 
 def test_hits_agree_with_the_rates_on_every_vector() -> None:

@@ -64,6 +64,7 @@ _MARKUP = (  # opening, closing, whether an unclosed one runs to the end of the 
     ("<function=", "</function>", True),
     ("<|tool|>", "<|/tool|>", False),
 )
+_CURLY = "\u2019"
 _PANELS = ("<|canvas|>", "<|highlight|>", "<|survey|>")
 
 
@@ -139,8 +140,7 @@ def hidden_turns(texts: Sequence[str]) -> int:
 
     The reference scorer does not find it either, and the features are the reference's.
     """
-    curly = (text.lower() for text in texts if "\u2019" in text)
-    return sum(phrase_hits(text) != phrase_hits(text.replace("\u2019", "'")) for text in curly)
+    return sum("hidden" in phrase_hits(text) for text in texts if _CURLY in text)
 
 
 def phrase_hits(text: str) -> dict[str, list[str]]:
@@ -148,15 +148,31 @@ def phrase_hits(text: str) -> dict[str, list[str]]:
 
     Only lists with a hit are there, and the matches of one list do not overlap. `ack` is there only if
     the whole turn is an acknowledgement. Of `pushback`, `clarify` and `info` all are given, though a turn
-    counts for the first alone.
+    counts for the first alone. `hidden` are phrases that count for no list because their apostrophe is
+    curly (``don’t``), which the reference scorer does not find.
     """
-    lists = _lists()
     lowered = _without_markup(text).lower()
+    hits = _hits(lowered)
+    if _CURLY in lowered:
+        plain = _hits(lowered.replace(_CURLY, "'"))
+        hidden = [phrase for name, found in plain.items() for phrase in _beyond(found, hits.get(name, []))]
+        hits["hidden"] = list(dict.fromkeys(hidden))
+    return {name: found for name, found in hits.items() if found}
+
+
+def _hits(lowered: str) -> dict[str, list[str]]:
+    lists = _lists()
     hits = {name: [m.group() for m in pattern.finditer(lowered)] for name, pattern in lists.phrase.items()}
     ack = lists.ack.fullmatch(lowered.strip())
     hits["ack"] = [ack.group(1)] if ack else []
     hits["id"] = [m.group() for m in lists.identifier.finditer(lowered)]
-    return {name: found for name, found in hits.items() if found}
+    return hits
+
+
+def _beyond(plain: Sequence[str], found: Sequence[str]) -> list[str]:
+    """What is found with plain apostrophes only."""
+    more = Counter(plain) - Counter(phrase.replace(_CURLY, "'") for phrase in found)
+    return [phrase for phrase in plain if phrase in more]
 
 
 def _style(lowered: Sequence[str], words: Sequence[Sequence[str]]) -> dict[str, float]:

@@ -171,3 +171,13 @@ def test_answers_that_the_second_rater_left_open() -> None:
     assert result.rows[0].eval_agree == pytest.approx((59.33322890559732, 11.458675353452158), abs=1e-9)
     assert any("left open: 1; random levels stand there" in note for note in result.notes)
     assert not any("left open" in note for note in index(**SURVEYS).notes)
+
+
+def test_turns_whose_phrases_a_curly_apostrophe_hides_are_counted() -> None:
+    human = copy.deepcopy(STUDY["human"])
+    before = [note for note in index().notes if "curly" in note]
+    key = next(key for key in human if human[key].get("keep", True))
+    human[key]["conversation"].insert(-1, {"role": "user", "content": "I don\u2019t know."})
+    after = [note for note in index(human=human).notes if "curly" in note]
+    assert len(after) == len(before) + (not any(note.startswith("human") for note in before))
+    assert next(note for note in after if note.startswith("human")) not in before

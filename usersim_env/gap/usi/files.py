@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from usersim_env.behaviour import Source as Speaker
-from usersim_env.behaviour import behaviour_features
+from usersim_env.behaviour import features_of_turns, hidden_turns, user_turns
 from usersim_env.errors import TraceError
-from usersim_env.gap.episodes import AnyEpisode, read_episodes
+from usersim_env.gap.episodes import AnyEpisode, hidden_of, read_episodes
 from usersim_env.gap.task_means import behaviour_of
 from usersim_env.gap.usi.sessions import Session, Sessions, answers_of, check_ids, ordered, task_key
 from usersim_env.importers import ImportSettings, native, odyssim, tau_usi
@@ -158,15 +158,17 @@ def _entry_session(key: str, entry: Any, speaker: Speaker, where: str) -> tuple[
     if native.KEY in entry:  # an export of ours, whose conversation holds lines that nobody said
         session, reason = _trace_session(tau_usi.read((key, entry), where, ImportSettings())[0])
         return dataclasses.replace(session, id=key, task=task, copy=copy), reason
-    features = _features(fields, speaker)
+    features, hidden = _behaviour(fields, speaker)
     survey = answers_of(fields.value.get("survey"), where)
-    return Session(key, task, copy, features, unit_number(fields, "reward"), survey), ""
+    return Session(key, task, copy, features, unit_number(fields, "reward"), survey, hidden), ""
 
 
-def _features(entry: Fields, speaker: Speaker) -> dict[str, float] | None:
+def _behaviour(entry: Fields, speaker: Speaker) -> tuple[dict[str, float] | None, int]:
+    """The features, and how many turns curly apostrophes hide phrases in."""
     messages = [message.value for message in entry.each("conversation")]
     try:
-        return behaviour_features(messages, speaker)
+        texts, n_turns = user_turns(messages, speaker)
+        return features_of_turns(texts, n_turns), hidden_turns(texts)
     except (TypeError, ValueError) as error:
         raise TraceError(f"{entry.where}: conversation: {error}") from None
 
@@ -190,6 +192,7 @@ def _trace_session(trace: AnyEpisode) -> tuple[Session, str]:
         behaviour_of(trace),
         reward,
         survey,
+        hidden_of(trace),
     )
     reason = NOT_KEPT if notes.get("keep") is False else NOT_SCORED if reward is None and not record else ""
     return session, reason

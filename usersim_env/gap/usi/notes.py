@@ -32,6 +32,12 @@ def of_sessions(people: Sessions, sims: Mapping[str, Sessions]) -> Iterator[str]
     for name, side in (("human", people), *sims.items()):
         for reason, n in side.left_out.items():
             yield f"{name}: {n} left out ({reason})."
+        hidden = sum(session.hidden for sessions in side.copies.values() for session in sessions.values())
+        if hidden:
+            yield (
+                f"{name}: in {hidden} turns a curly apostrophe (’) hides a phrase such as “don’t” from the features, "
+                "as it does in the reference scorer."
+            )
     here = Counter(map(_domain, people.tasks))
     for name, sim in sims.items():
         shared = Counter(map(_domain, people.tasks & sim.tasks))

@@ -29,6 +29,7 @@ class Session:
         features: of the user turns; ``None`` if none is left.
         reward: the rule reward; ``None`` if there is none.
         survey: answers by field, as they came.
+        hidden: turns of the user side whose phrases curly apostrophes hide.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Session:
     features: Mapping[str, float] | None = None
     reward: float | None = None
     survey: Mapping[str, object] = field(default_factory=dict)
+    hidden: int = 0
 
 
 ByTask = Mapping[str, Session]
