@@ -20,9 +20,9 @@ import pytest
 # A folder's `__init__` comes after its files. A new file needs a place here.
 ORDER = """
     version errors looks_like visible line_kind json_lines claim messages typed rules transcript survey
-    domains.canonical spaces
-    domains.task domains.overlay domains.calculate domains.world domains.functions domains.sound domains.folder
-    domains.tau_bench domains.upstream_engine domains.mock.* domains.__init__ notes scoring behaviour feedback
+    domains.canonical spaces domains.task domains.overlay domains.calculate domains.world domains.functions
+    domains.sound domains.folder domains.tau_bench domains.user_prompt domains.upstream_engine domains.mock.*
+    domains.__init__ notes scoring behaviour feedback
     trace recorded_task trace_values trace_file scene cassette llm* conversation raised provenance agent threads
     study.limits
     study.clock study.faults study.wire study.session study.overtime study.addresses study.sockets study.connections

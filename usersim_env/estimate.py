@@ -26,7 +26,8 @@ from usersim_env.rollout import RolloutSettings, opened
 from usersim_env.scene import Scene
 from usersim_env.survey import QUESTIONS
 from usersim_env.users.llm import LLMUser
-from usersim_env.users.llm.prompts import chat_prompt, judge_prompt, survey_prompt, trait_lines, transcript_prompt
+from usersim_env.users.llm.prompts import judge_prompt, survey_prompt
+from usersim_env.users.llm.strategies import Desk
 from usersim_env.users.llm.survey_form import schema
 
 CHARACTERS = 4
@@ -193,12 +194,11 @@ def _user_seats(env_id: str, settings: RolloutSettings, todo: Sequence[tuple[str
 
 def _talk(user: LLMUser, scene: Scene, share: float) -> Use:
     """The turns of one episode by one strategy."""
-    character = "\n".join(filter(None, [user.persona.strip(), *trait_lines(user.traits)]))
     react = user.strategy == "react"
-    prompt = chat_prompt if user.adapter == "chat" else transcript_prompt
+    shown = Desk(scene, user.adapter, user.character(), user.attempts, {}, user.wording, react).messages()
     turns, history = USER_TURNS * share, TURN_PAIRS * share**2 * TURN_GROWTH
     written = TURN_TOKENS + (THOUGHT_TOKENS if react else 0.0)
-    use = Use(turns, turns * tokens(prompt(scene, character, react, None)) + history, turns * written)
+    use = Use(turns, turns * tokens(shown) + history, turns * written)
     if user.strategy in JUDGED:
         judged = tokens(judge_prompt("verify", scene, "")) + TURN_TOKENS
         use += Use(turns, turns * judged + history, turns)

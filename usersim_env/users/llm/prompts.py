@@ -70,24 +70,33 @@ def trait_lines(traits: Mapping[str, str]) -> list[str]:
     return [lines[traits[trait]] for trait, lines in known.items() if trait in traits]
 
 
-def chat_prompt(scene: Scene, character: str, react: bool, reason: str | None) -> ChatMessages:
-    """System message and the visible turns seen from the customer's seat; ``reason`` asks for a repair."""
+def chat_text(scene: Scene, character: str, react: bool) -> str:
+    """The system message."""
     system = fill("chat", instruction=scene.instruction, persona=f"\n{character}\n" if character else "")
-    system += fill("react") if react else ""
+    return system + fill("react") if react else system
+
+
+def chat_prompt(scene: Scene, system: str, reason: str | None) -> ChatMessages:
+    """System message and the visible turns seen from the customer's seat; ``reason`` asks for a repair."""
     system += fill("repair", reason=reason) if reason is not None else ""
     turns = [m if m.content.strip() else Message(m.role, SILENCE) for m in seen(scene)]
     return ({"role": "system", "content": system}, *to_chat(turns, me="user"))
 
 
-def transcript_prompt(scene: Scene, character: str, react: bool, reason: str | None) -> ChatMessages:
+def transcript_text(scene: Scene, character: str, react: bool) -> str:
     """One text that ends where the customer's next words begin."""
     chat = as_text(seen(scene)) + ("\nThought:" if react else "\nCustomer:")
     one_line = " ".join(scene.instruction.split())
     name = "transcript_react" if react else "transcript"
-    filled = fill(name, instruction=one_line, persona=" ".join(character.split()), chat=chat).rstrip()
+    return fill(name, instruction=one_line, persona=" ".join(character.split()), chat=chat)
+
+
+def transcript_prompt(text: str, reason: str | None) -> ChatMessages:
+    """The text as one message; ``reason`` asks for a repair."""
+    text = text.rstrip()
     if reason is not None:
-        filled = fill("repair", reason=reason).strip() + "\n\n" + filled
-    return ({"role": "user", "content": filled},)
+        text = fill("repair", reason=reason).strip() + "\n\n" + text
+    return ({"role": "user", "content": text},)
 
 
 EXAMPLE = ("Noor", "Haddad", "40221", "kettle")

@@ -39,6 +39,7 @@ _USER: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "persona": (str, "a text"),
     "attempts": (int, "an integer"),
     "survey_model": (str, "a model"),
+    "prompt": (str, "a file or tau-bench"),
 }
 SETTINGS = ("model", *_MODEL, "cassette", "cassette_mode", *_USER, f"{_TRAIT}NAME")
 """What can be said; keys of an account cannot, as a command line is seen by others: put them into the environment."""

@@ -14,8 +14,18 @@ from usersim_env.errors import BadReply, ModelError
 from usersim_env.llm import Completion, Request
 from usersim_env.messages import Say, Stop
 from usersim_env.scene import Scene
-from usersim_env.users.llm.prompts import STOP, ChatMessages, chat_prompt, copied, judge_prompt, transcript_prompt
+from usersim_env.users.llm.prompts import (
+    STOP,
+    ChatMessages,
+    chat_prompt,
+    chat_text,
+    copied,
+    judge_prompt,
+    transcript_prompt,
+    transcript_text,
+)
 from usersim_env.users.llm.reading import read_turn, says_yes, without_thought
+from usersim_env.users.llm.wording import Wording
 
 TURN_ENDS = ("\nAgent:", "\nNotes:", "\n\n")
 """Where a continued transcript leaves the customer's turn."""
@@ -38,6 +48,7 @@ class Desk:
         character: persona and traits as text.
         attempts: answers that may be unusable before the turn fails; and drafts that are put to the supervisor.
         counts: what went on, for the trace.
+        wording: instead of this package's own.
     """
 
     scene: Scene
@@ -45,6 +56,7 @@ class Desk:
     character: str
     attempts: int
     counts: dict[str, int]
+    wording: Wording | None = None
     react: bool = False
     _seeds: Any = field(init=False, repr=False)
 
@@ -66,7 +78,7 @@ class Desk:
         for attempt in range(self.attempts):
             if attempt:
                 self._count("repairs")
-            answer = yield self._question(reason)
+            answer = yield self.ask(self.messages(reason), TURN_ENDS if self.adapter == "transcript" else ())
             try:
                 return self._read(answer)
             except BadReply as error:
@@ -88,19 +100,24 @@ class Desk:
         except BadReply:
             return None
 
-    def _question(self, reason: str | None) -> Ask:
+    def messages(self, reason: str | None = None) -> ChatMessages:
+        """What the model is shown; a reason asks for a repair."""
+        told = None if self.wording is None else self.wording.filled(self.scene, self.character, self.react)
         if self.adapter == "chat":
-            return self.ask(chat_prompt(self.scene, self.character, self.react, reason))
-        return self.ask(transcript_prompt(self.scene, self.character, self.react, reason), TURN_ENDS)
+            told = told if told is not None else chat_text(self.scene, self.character, self.react)
+            return chat_prompt(self.scene, told, reason)
+        told = told if told is not None else transcript_text(self.scene, self.character, self.react)
+        return transcript_prompt(told, reason)
 
     def _read(self, answer: Completion | ModelError) -> Say | Stop:
         if isinstance(answer, ModelError) and answer.kind == "bad_reply":
             raise BadReply(str(answer))
         answer = _answer(answer)
         continued = self.adapter == "transcript"
-        said = without_thought(answer, "Customer" if continued else "Message") if self.react else answer
-        turn = read_turn(said, continued)
-        if continued and (fact := copied(turn.content, self.scene, self.character)) is not None:
+        label = "Customer" if continued else "Message" if self.wording is None else self.wording.label
+        turn = read_turn(without_thought(answer, label) if self.react else answer, continued)
+        ours = continued and self.wording is None
+        if ours and (fact := copied(turn.content, self.scene, self.character)) is not None:
             raise BadReply(f"it speaks of {fact!r}, which only the example does")
         if answer.finish_reason == "length":
             self._count("cut_short")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
@@ -15,6 +16,7 @@ from usersim_env.users.base import User, UserSession
 from usersim_env.users.llm.prompts import trait_lines, version
 from usersim_env.users.llm.strategies import STRATEGIES, Ask, Desk
 from usersim_env.users.llm.survey_form import fill_in
+from usersim_env.users.llm.wording import Wording, wording_of
 
 ADAPTERS = ("chat", "transcript")
 T = TypeVar("T")
@@ -37,6 +39,13 @@ class LLMUser(User):
         attempts: unusable answers in a row (empty, agent-like, a tool call …) before the turn fails as ``bad_reply``,
             and drafts that ``verify`` and ``reflection`` put to the supervisor.
         survey_model: fills in the survey instead of ``model`` (a base model cannot).
+        prompt: instead of this package's wording: ``tau-bench`` (what τ-bench's own user simulator is told, from the
+            installed package, so that results compare with published ones), or a file with a template of the system
+            message with the blanks ``$instruction``, ``$persona`` and ``$stop`` (see docs/models.md).
+
+    Raises:
+        UnknownName: an unknown strategy, adapter or trait.
+        UsageError: a setting that cannot be, or a template that cannot be filled.
     """
 
     kind: ClassVar[str] = "llm"
@@ -48,6 +57,8 @@ class LLMUser(User):
     traits: Mapping[str, str] = field(default_factory=dict)
     attempts: int = 3
     survey_model: str | Model | None = None
+    prompt: str | os.PathLike[str] | None = None
+    _wording: Wording | None = field(init=False, default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         as_model(self.model)
@@ -59,7 +70,19 @@ class LLMUser(User):
             raise unknown("adapter", self.adapter, ADAPTERS)
         if self.attempts < 1:
             raise UsageError(f"attempts is at least 1, got {self.attempts}.")
-        trait_lines(self.traits)
+        character = self.character()
+        if self.prompt is not None:
+            # Read once: a file that changes later changes no user side that exists.
+            object.__setattr__(self, "_wording", wording_of(self.prompt, self.adapter, character))
+
+    @property
+    def wording(self) -> Wording | None:
+        """What ``prompt`` says; ``None``: this package's own."""
+        return self._wording
+
+    def character(self) -> str:
+        """Persona and traits as the text that is added to the instruction."""
+        return "\n".join(filter(None, [self.persona.strip(), *trait_lines(self.traits)]))
 
     @property
     def name(self) -> str:
@@ -77,6 +100,8 @@ class LLMUser(User):
         described |= {"persona": self.persona, "traits": dict(self.traits), "attempts": self.attempts}
         if self.survey_model is not None:
             described["survey_model"] = as_model(self.survey_model).describe()
+        if self._wording is not None:
+            described["prompt"] = {"name": self._wording.name, "sha256": self._wording.sha256}
         return described | {"prompts": version()}
 
 
@@ -85,7 +110,7 @@ class _LLMSession(UserSession):
 
     def __init__(self, user: LLMUser) -> None:
         self._user = user
-        self._character = "\n".join(filter(None, [user.persona.strip(), *trait_lines(user.traits)]))
+        self._character = user.character()
         self._model = ModelSession(as_model(user.model))
         self._form = self._model if user.survey_model is None else ModelSession(as_model(user.survey_model))
         self._counts: dict[str, int] = {}
@@ -115,7 +140,7 @@ class _LLMSession(UserSession):
 
     def _desk(self, scene: Scene) -> Desk:
         user = self._user
-        return Desk(scene, user.adapter, self._character, user.attempts, self._counts)
+        return Desk(scene, user.adapter, self._character, user.attempts, self._counts, user.wording)
 
 
 def _ask(asking: Generator[Ask, Completion | ModelError, T], model: ModelSession) -> T:
