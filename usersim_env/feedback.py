@@ -20,11 +20,14 @@ class Failure:
         kind: what summaries group by, for example ``"outage"``, ``"timeout"``, ``"abandoned"``, ``"bad_reply"``,
             ``"stopped_at_open"``, ``"error"``, ``"interrupted"``; see docs/failures.md.
         message: one sentence for a reader.
+        frames: where an exception came from, the innermost last, such as ``agent.py:17 in act``; files without folders,
+            and none of this package's. No part of equality: each driver comes to a seat on its own way.
     """
 
     side: str
     kind: str
     message: str
+    frames: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)

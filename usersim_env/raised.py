@@ -7,12 +7,17 @@ see where it came from: the first of each kind is logged with its traceback, and
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 
 from usersim_env.errors import UserSideError, UsersimError, told
 from usersim_env.feedback import Failure
+
+_HERE = Path(__file__).parent
+_DEEPEST, _LONGEST = 20, 200  # frames, and characters of one
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +55,7 @@ def agent_failure(error: Exception, kind: str = "error") -> Failure:
     if not isinstance(error, UsersimError):
         _show("agent", error)
     own = getattr(error, "kind", None)
-    return Failure("agent", own if isinstance(own, str) else kind, told(error))
+    return Failure("agent", own if isinstance(own, str) else kind, told(error), frames_of(error))
 
 
 def user_failure(error: Exception) -> Failure:
@@ -59,7 +64,28 @@ def user_failure(error: Exception) -> Failure:
         return Failure("user", str(error.kind), str(error))
     if not isinstance(error, UsersimError):
         _show("user side", error)
-    return Failure("user", "error", told(error))
+    return Failure("user", "error", told(error), frames_of(error))
+
+
+def frames_of(error: BaseException) -> tuple[str, ...]:
+    """Where somebody else's exception came from, without this package's part of the way and without local folders."""
+    if isinstance(error, UsersimError):
+        return ()
+    found = ((frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__))
+    places = [(_place(code.co_filename), line, code.co_name) for code, line in found]
+    foreign = [f"{place}:{line} in {name}"[:_LONGEST] for place, line, name in places if place]
+    return tuple(foreign[-_DEEPEST:])
+
+
+def _place(filename: str) -> str:
+    """An installed file from its package on, of any other its name alone; empty for a file of this package."""
+    if Path(filename).is_relative_to(_HERE):
+        return ""
+    parts = Path(filename).parts
+    for root in ("site-packages", "dist-packages"):
+        if root in parts:
+            return "/".join(parts[parts.index(root) + 1 :])
+    return parts[-1] if parts else filename
 
 
 def _show(seat: str, error: Exception) -> None:

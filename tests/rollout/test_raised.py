@@ -126,3 +126,36 @@ def test_settings_that_are_none() -> None:
         RolloutSettings(on_error="ignore")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="goes with the serial backend"):
         rollout(Oracle(), "TauMock-v0", settings(on_error="raise"), "ray")
+
+
+@pytest.mark.parametrize("seat", SEATS)
+@pytest.mark.parametrize("how", ["serial", "async"])
+def test_the_trace_keeps_where_it_came_from_without_folders(seat: str, how: str, tmp_path: Path) -> None:
+    agent, changes, *_ = SEATS[seat]
+    run(how, agent, settings(out=tmp_path / "traces.jsonl", **changes))
+    for trace in read_traces(tmp_path / "traces.jsonl"):
+        assert trace.failure is not None and trace.failure.frames
+        *_, last = trace.failure.frames
+        here = Path(__file__).name
+        assert last.startswith(f"{here}:") and last.endswith(" in deeper" if seat == "agent" else " in open")
+        assert trace.failure.frames[0].startswith(f"{here}:"), "not this package's own way to the seat"
+        assert str(Path.cwd()) not in trace.to_line().decode() and str(Path.home()) not in trace.to_line().decode()
+
+
+def test_frames_of_files_installed_and_of_errors_of_ours() -> None:
+    code = compile("def boom():\n    raise KeyError(1)\n", "/opt/x/lib/python3/site-packages/lib/inner.py", "exec")
+    room: dict[str, Any] = {}
+    exec(code, room)
+    with pytest.raises(KeyError) as found:
+        room["boom"]()
+    assert raised.frames_of(found.value)[-1] == "lib/inner.py:2 in boom"
+    with pytest.raises(UsageError) as ours:
+        raise UsageError("x")
+    assert raised.frames_of(ours.value) == ()
+
+    def endless() -> None:
+        endless()
+
+    with pytest.raises(RecursionError) as deep:
+        endless()
+    assert len(raised.frames_of(deep.value)) == 20

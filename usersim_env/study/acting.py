@@ -12,6 +12,7 @@ from usersim_env.domains.canonical import checked, evidence
 from usersim_env.errors import InvalidAction, told
 from usersim_env.feedback import Failure
 from usersim_env.messages import ToolCall, parse_action
+from usersim_env.raised import frames_of
 from usersim_env.study.agents import AgentSide, Situation
 from usersim_env.study.clock import Now, Stopwatch
 from usersim_env.study.limits import MAX_ACTION
@@ -78,7 +79,7 @@ async def _asked(agent: AgentSide, situation: Situation) -> ToolCall | Failure:
     except InvalidAction as error:
         return Failure("agent", "invalid_action", str(error)[:_LONGEST_MESSAGE])
     except BaseException as error:  # also what would end the server, such as an agent's sys.exit()
-        return Failure("agent", _kind(error), told(error)[:_LONGEST_MESSAGE])
+        return Failure("agent", _kind(error), told(error)[:_LONGEST_MESSAGE], frames_of(error))
 
 
 def _kind(error: BaseException) -> str:
