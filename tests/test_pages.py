@@ -23,9 +23,9 @@ BLOCKS = {
     for i, block in enumerate(re.findall(r"```python\n(.*?)```", page, re.S))
 }
 NOT_RUN = {
-    "adapters.md-1": "needs skyrl-gym",
-    "adapters.md-2": "needs verifiers",
-    "adapters.md-3": "serves until it is stopped",
+    "adapters.md-2": "needs skyrl-gym",
+    "adapters.md-3": "needs verifiers",
+    "adapters.md-4": "serves until it is stopped",
     "measuring.md-0": "needs the paper's human data",
     "measuring.md-3": "the middle of a training loop",
     "multi_agent.md-0": "one line of a larger program",

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 
 class UsersimError(Exception):
@@ -111,14 +112,16 @@ class UserSideError(UsersimError):
     Args:
         message: one sentence for the reader of the trace.
         kind: what failed, as a short word that summaries group by (``"outage"``, ``"timeout"`` …).
+        side: whose failure it is: ``"user"``, or ``"agent"`` where the agent's words brought it about.
     """
 
     kind = "error"
 
-    def __init__(self, message: str, kind: str | None = None) -> None:
+    def __init__(self, message: str, kind: str | None = None, side: Literal["user", "agent"] = "user") -> None:
         super().__init__(message)
         if kind is not None:
             self.kind = kind
+        self.side = side
 
 
 class Abandoned(UserSideError):

@@ -16,6 +16,13 @@ from usersim_env.baselines import Oracle
 from usersim_env.errors import UserSideError
 from usersim_env.messages import RESPOND
 
+
+@pytest.fixture(autouse=True)
+def _no_tallies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test counts for itself."""
+    monkeypatch.setattr("usersim_env.adapters.episode._TALLIES", {})
+
+
 Move = Callable[[], Any]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import re
 import sys
@@ -11,7 +12,16 @@ from typing import Any
 import pytest
 
 from usersim_env import ScriptedUser, read_traces
-from usersim_env.adapters import ChatEpisode, EpisodeSettings, episode, skyrl, verifiers, verl
+from usersim_env.adapters import (
+    ChatEpisode,
+    EpisodeSettings,
+    FailedEpisodesWarning,
+    episode,
+    skyrl,
+    tally_of,
+    verifiers,
+    verl,
+)
 from usersim_env.adapters import openenv as openenv_adapter
 from usersim_env.adapters.chat_loop import play
 from usersim_env.errors import InstallError, ModelError, NotScored, UnknownName
@@ -128,3 +138,43 @@ def test_the_first_block_of_the_page_runs(root: Path, capsys: pytest.CaptureFixt
     page = (root / "docs" / "adapters.md").read_text(encoding="utf-8")
     exec(re.findall(r"```python\n(.*?)```", page, re.S)[0], {})
     assert capsys.readouterr().out.endswith("False None\n")
+
+
+def failing(times: int, settings: EpisodeSettings) -> None:
+    episode = ChatEpisode(settings)
+    for _ in range(times):
+        episode.begin("mock/test/0", 0)
+        episode.fail(ModelError("No answer.", kind="timeout"))
+    episode.close()
+
+
+def test_what_failures_could_hide_is_counted_for_each_setting() -> None:
+    settings = MOCK.with_keywords(max_steps=1)
+    episode = ChatEpisode(settings)
+    for _ in range(18):
+        episode.begin("mock/test/0", 0)
+        assert episode.act("Hello!").reward == 0.0
+    failing(2, settings)
+    counted = tally_of(settings)
+    assert counted.failed == {"agent:timeout": 2}
+    assert counted.numbers() == {"episodes": 20, "failed": 2, "reward": 0.0, "reward_low": 0.0, "reward_high": 0.1}
+    with pytest.warns(FailedEpisodesWarning, match="3 of 21 episodes have failed and are not scored"):
+        failing(1, settings)
+    failing(5, settings)  # told once
+    assert tally_of(MOCK).numbers() == {"episodes": 0, "failed": 0}
+    mixed = EpisodeSettings("TauMock-agenda-v0", weights={"rule": 2.0, "survey.mean": -0.5})
+    failing(1, mixed)
+    assert tally_of(mixed).numbers() == {"episodes": 1, "failed": 1, "reward_low": -0.5, "reward_high": 2.0}
+
+
+def test_failures_of_the_agent_can_be_a_reward_of_0(outage: EpisodeSettings) -> None:
+    zero = dataclasses.replace(MOCK, agent_failures="zero")
+    episode = ChatEpisode(zero)
+    episode.begin("mock/test/0", 0)
+    turn = episode.fail(ModelError("No answer.", kind="timeout"))
+    assert turn.reward == turn.score() == 0.0 and turn.failure is not None and turn.failure.side == "agent"
+    theirs = ChatEpisode(dataclasses.replace(outage, agent_failures="zero"))
+    theirs.begin(seed=0)
+    assert theirs.act("Hello!").reward is None, "the user side's is none of the agent's"
+    with pytest.raises(UnknownName, match="Unknown agent_failures"):
+        dataclasses.replace(MOCK, agent_failures="no")  # type: ignore[arg-type]

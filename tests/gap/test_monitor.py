@@ -175,10 +175,26 @@ def test_another_signal_can_be_watched() -> None:
 def test_failed_episodes_are_left_out_and_counted() -> None:
     watched = monitor(MOCK)
     watched.look(0, Oracle())
-    look = watched.look(1, Overfitted(faults=(MOCK[1],)))
-    assert look.sim.failed == look.reference.failed == {"agent:error": 1}
+    with pytest.warns(
+        MonitorWarning, match="At step 1 25% of the episodes of the (simulated|reference) side have failed"
+    ):
+        look = watched.look(1, Overfitted(faults=(MOCK[1],)))
+    assert look.sim.lost == {MOCK[1]: 1} and look.sim.failed == look.reference.failed == {"agent:error": 1}
     assert look.gap is not None and look.gap.n_tasks == 3
     assert look.success == (1.0, 1.0), "a failure is not a reward of 0"
+    bounds = {"sim_low": 0.75, "sim_high": 1.0, "reference_low": 0.75, "reference_high": 1.0}
+    assert look.bounds() == bounds | {"gap_lowest": -0.25, "gap_highest": 0.25}
+    assert look.numbers().items() >= bounds.items()
+    assert History.from_json(watched.to_json()).looks == watched.looks
+
+
+def test_failures_of_the_agent_can_count_as_0() -> None:
+    watched = monitor(MOCK, dataclasses.replace(ONCE, agent_failures="zero"))
+    watched.look(0, Oracle())
+    look = watched.look(1, Overfitted(faults=(MOCK[1],)))
+    assert look.success == (0.75, 0.75) and look.sim.failed == {}
+    with pytest.raises(UnknownName, match="Unknown agent_failures 'none'"):
+        dataclasses.replace(ONCE, agent_failures="none")  # type: ignore[arg-type]
 
 
 def test_a_first_look_without_scores_says_so() -> None:
@@ -192,7 +208,10 @@ def test_a_first_look_without_scores_says_so() -> None:
 def test_a_later_look_without_scores_warns_and_training_goes_on(tmp_path: Path) -> None:
     watched = monitor(MOCK)
     watched.look(0, Oracle())
-    with pytest.warns(MonitorWarning, match="0 tasks have rule on both sides .*agent:error.* counts for nothing"):
+    with (
+        pytest.warns(MonitorWarning, match="100% of the episodes of the (simulated|reference) side have failed"),
+        pytest.warns(MonitorWarning, match="0 tasks have rule on both sides .*agent:error.* counts for nothing"),
+    ):
         look = watched.look(1, Overfitted(faults=tuple(MOCK)))
     assert look.gap is None and look.growth is None and look.success is None and not look.alarm
     assert watched.look(2, Oracle()).gap is not None

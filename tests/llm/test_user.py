@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 import re
@@ -14,8 +15,10 @@ import pytest
 
 import usersim_env  # noqa: F401 - registers the ids
 from usersim_env.errors import InstallError, ModelError, UnknownName, UsageError, UserSideError
+from usersim_env.feedback import Failure
 from usersim_env.llm import Cassette, Completion, Model
 from usersim_env.messages import Message, Say, Stop
+from usersim_env.raised import user_failure
 from usersim_env.scene import Scene
 from usersim_env.survey import QUESTIONS, Survey
 from usersim_env.users.llm import LLMUser
@@ -346,3 +349,38 @@ def test_without_litellm_making_the_env_says_what_to_type(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "litellm", None)
     with pytest.raises(InstallError, match=r'pip install "usersim_env\[llm\]"'):
         gym.make("TauMock-llm-v0", model="openai/m", disable_env_checker=True)
+
+
+SHORT, LONG = Message("agent", "Yes."), Message("agent", "Filler. " * 99)
+
+
+@pytest.mark.parametrize(
+    ("kind", "turns", "side"),
+    [
+        ("context_length", (Message("user", "Hi."), LONG), "agent"),
+        ("context_length", (Message("user", "My story. " * 99), SHORT), "user"),
+        ("context_length", (), "user"),
+        ("content_policy", (Message("user", "Hi."), SHORT), "agent"),
+        ("content_policy", (), "user"),
+        ("outage", (Message("user", "Hi."), LONG), "user"),
+    ],
+)
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_what_the_agents_words_bring_about_is_the_agents_failure(
+    kind: str, turns: tuple[Message, ...], side: str, asynchronous: bool, fake: Any
+) -> None:
+    fake(ModelError("No.", kind=kind))
+    scene = Scene("mock/test/0", INSTRUCTION, turns)
+    session = LLMUser(Model("m", retries=0)).begin(scene)
+    with pytest.raises(UserSideError) as failed:
+        asyncio.run(session.areply(scene)) if asynchronous else session.reply(scene)
+    assert user_failure(failed.value) == Failure(side, kind, "No.")
+    assert user_failure(UserSideError("x", "outage")).side == "user"
+
+
+def test_answers_that_a_filter_holds_back_are_the_agents_doing_where_it_spoke_last(fake: Any) -> None:
+    filtered = Completion("", (), "content_filter", 10, 5, 0.001)
+    fake(filtered, filtered, filtered)
+    with pytest.raises(UserSideError, match="the provider's filter held the text back") as failed:
+        turn(LLMUser("m"), Scene("mock/test/0", INSTRUCTION, (Message("user", "Hi."), SHORT)))
+    assert (failed.value.kind, failed.value.side) == ("content_policy", "agent")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import gymnasium as gym
 
+from usersim_env.adapters.tally import Tally
 from usersim_env.errors import InstallError, InvalidAction, NotScored, unknown
 from usersim_env.feedback import Failure, Feedback
 from usersim_env.messages import parse_action
@@ -35,6 +36,8 @@ class EpisodeSettings:
         weights: signal → weight of the reward (see `FeedbackReward`); ``None`` is the rule reward.
         missing: what a missing signal does, as in `FeedbackReward`.
         format: how a text is read, as in `ParseToolCalls`.
+        agent_failures: ``unscored``, or ``zero``: an episode that failed on the agent's side has the reward 0, so that
+            a model cannot learn to fail where it would lose. An outage of its server then counts as well.
     """
 
     env_id: str = "TauRetail-agenda-v0"
@@ -42,6 +45,11 @@ class EpisodeSettings:
     weights: Mapping[str, float] | None = None
     missing: Literal["invalid", "renormalise"] = "invalid"
     format: Literal["hermes", "openai", "react"] = "hermes"
+    agent_failures: Literal["unscored", "zero"] = "unscored"
+
+    def __post_init__(self) -> None:
+        if self.agent_failures not in ("unscored", "zero"):
+            raise unknown("agent_failures", self.agent_failures, ("unscored", "zero"))
 
     @classmethod
     def read(cls, config: Mapping[str, Any], own: tuple[str, ...] = ()) -> EpisodeSettings:
@@ -79,6 +87,16 @@ class EpisodeSettings:
         return ChatHistory(ChatAction(env) if reads == "message" else env)
 
 
+_TALLIES: dict[str, Tally] = {}
+
+
+def tally_of(settings: EpisodeSettings) -> Tally:
+    """What became of the episodes that this process has played with these settings, whatever adapter played them."""
+    weights = (settings.weights or {"rule": 1.0}).values()
+    fresh = Tally(sum(min(weight, 0.0) for weight in weights), sum(max(weight, 0.0) for weight in weights))
+    return _TALLIES.setdefault(repr(settings), fresh)
+
+
 @dataclass(frozen=True)
 class Turn:
     """What comes back for one action.
@@ -86,7 +104,8 @@ class Turn:
     Attributes:
         messages: what is new for the agent since its own words.
         done: whether the episode is over.
-        reward: the sum of all rewards, at the end; ``None`` before, and for an episode that is **not scored**.
+        reward: the sum of all rewards, at the end; ``None`` before, and for an episode that is **not scored**. 0 for a
+            failure of the agent's where `EpisodeSettings.agent_failures` says so.
         failure: why a finished episode is not scored.
         feedback: everything else that a finished episode says.
     """
@@ -135,6 +154,8 @@ class ChatEpisode:
 
     def __init__(self, settings: EpisodeSettings, reads: Reads = "text") -> None:
         self._env = settings.make(reads)
+        self._failed_as_zero = settings.agent_failures == "zero"
+        self._tally = tally_of(settings)
         self._reads = reads
         self._below = tau_env(self._env, "ChatEpisode")
         self._messages: list[Chat] = []
@@ -203,22 +224,28 @@ class ChatEpisode:
         except InvalidAction as error:
             return self._ended((), self._below.fail(Failure("agent", "invalid_action", str(error))))
 
-    def fail(self, error: Exception | str, kind: str = "error") -> Turn:
+    def fail(self, error: Exception | str, kind: str = "error", reward: float | None = None) -> Turn:
         """Ends the episode as not scored, for an outage of the agent's model or of the loop.
 
         Args:
             error: what happened.
             kind: what summaries group by, where ``error`` has no ``kind`` of its own.
+            reward: what such an episode is worth to the trainer; ``None``: it is not scored.
         """
         failure = Failure("agent", kind, error) if isinstance(error, str) else agent_failure(error, kind)
-        return self._ended((), self._below.fail(failure))
+        return self._ended((), self._below.fail(failure), reward)
 
     def close(self) -> None:
         """Breaks off what is running and frees the env."""
         self._env.close()
 
-    def _ended(self, new: tuple[Chat, ...], info: Mapping[str, Any]) -> Turn:
-        return Turn(new, True, self._total if info["valid"] else None, info.get("failure"), info["feedback"])
+    def _ended(self, new: tuple[Chat, ...], info: Mapping[str, Any], worth: float | None = None) -> Turn:
+        failure: Failure | None = info.get("failure")
+        reward = self._total if info["valid"] else worth
+        if reward is None and self._failed_as_zero and failure is not None and failure.side == "agent":
+            reward = 0.0
+        self._tally.add(reward, failure)
+        return Turn(new, True, reward, failure, info["feedback"])
 
 
 def missing_library(adapter: str, requirement: str) -> InstallError:

@@ -17,7 +17,6 @@ its client waits, so a person as the user side needs a client with a long ``mess
 
 from __future__ import annotations
 
-import dataclasses
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -116,7 +115,8 @@ def _classes() -> Classes:
 
 
 def _fields(turn: Turn) -> dict[str, Any]:
-    failure = None if turn.failure is None else dataclasses.asdict(turn.failure)
+    failed = turn.failure
+    failure = None if failed is None else {"side": failed.side, "kind": failed.kind, "message": failed.message}
     metadata = {} if turn.feedback is None else {"signals": turn.feedback.signals, "checks": dict(turn.feedback.checks)}
     return {
         "messages": list(turn.messages),

@@ -20,7 +20,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from usersim_env.adapters.episode import ChatEpisode, EpisodeSettings, Turn
+from usersim_env.adapters.episode import ChatEpisode, EpisodeSettings, Turn, tally_of
 from usersim_env.adapters.typed_tools import typed_method
 from usersim_env.errors import UsageError
 from usersim_env.groups import drop_invalid
@@ -76,19 +76,14 @@ def kept_rewards(keys: Sequence[Hashable], rewards: Sequence[float | None]) -> l
     return [reward if index in left else None for index, reward in enumerate(rewards)]
 
 
-def _reward(turn: Turn, unfinished: float | None) -> float | None:
-    left = turn.failure is not None and turn.failure.kind == UNFINISHED
-    return unfinished if left else turn.reward
-
-
 # -- our loop: `rollout_func` ------------------------------------------------------------------------------------------
 
 
 class _Row:
     """One episode as tokens: what the model wrote has mask 1, what came back has mask 0."""
 
-    def __init__(self, episode: ChatEpisode, turn: Turn, tokenizer: Any) -> None:
-        self.episode, self.turn, self._tokenizer = episode, turn, tokenizer
+    def __init__(self, episode: ChatEpisode, turn: Turn, tokenizer: Any, unfinished: float | None) -> None:
+        self.episode, self.turn, self._tokenizer, self._unfinished = episode, turn, tokenizer, unfinished
         self.prompt_ids = self._ids(chatml(turn.messages, ()))
         self.completion_ids: list[int] = []
         self.mask: list[int] = []
@@ -106,7 +101,7 @@ class _Row:
         end = "" if ids[-1] == self._tokenizer.eos_token_id else "<|im_end|>"
         back = self._ids(f"{end}\n{chatml(self.turn.messages, ())}")
         if len(self.completion_ids) + len(back) > room:
-            self.turn = self.episode.fail(LEFT, UNFINISHED)
+            self.turn = self.episode.fail(LEFT, UNFINISHED, self._unfinished)
         else:
             self._add(back, 0)
 
@@ -145,20 +140,40 @@ def rollout_func(training: Training) -> Rollout:
         while len(episodes) < len(prompts):
             episodes.append(ChatEpisode(training.episode))
         rows = [
-            _Row(episode, episode.begin(*_parse(prompt)), tokenizer)
+            _Row(episode, episode.begin(*_parse(prompt)), tokenizer, training.unfinished)
             for prompt, episode in zip(prompts, episodes, strict=False)
         ]
         while running := [row for row in rows if not row.turn.done]:
             answers = _generate(trainer, [row.prompt_ids + row.completion_ids for row in running], training.turn_tokens)
             for row, ids in zip(running, answers, strict=True):
                 row.hear(ids, room)
-        rewards = kept_rewards(prompts, [_reward(row.turn, training.unfinished) for row in rows])
+        rewards = kept_rewards(prompts, [row.turn.reward for row in rows])
         for row, reward in zip(rows, rewards, strict=True):
             if reward is None:
                 row.leave_out()
         return _columns(rows, rewards)
 
     return play
+
+
+def tally_callback(training: Training) -> Any:
+    """A callback for TRL's trainer that adds to each log how many episodes have failed, and what they could hide.
+
+    The numbers are those of `Tally.numbers`, as ``tau/failed``, ``tau/reward_low`` and so on.
+    """
+    from transformers import TrainerCallback
+
+    class TallyCallback(TrainerCallback):  # type: ignore[misc]  # untyped where it is not installed
+        """Writes into the log on its way."""
+
+        def on_log(
+            self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **more: Any
+        ) -> None:
+            """Called with what is about to be logged."""
+            if logs is not None:
+                logs.update({f"tau/{name}": value for name, value in tally_of(training.episode).numbers().items()})
+
+    return TallyCallback()
 
 
 def episode_rewards(episode_reward: list[float | None], **more: Any) -> list[float | None]:
@@ -231,7 +246,7 @@ def environment_factory(training: Training) -> type:
 
         def __init__(self) -> None:
             self._episode = ChatEpisode(training.episode, "call")
-            self._turn = Turn(())
+            self._turn, self._unfinished = Turn(()), training.unfinished
 
     for name, method in methods.items():
         setattr(TauEnvironment, name, method)
@@ -243,6 +258,7 @@ class _Environment:
 
     _episode: ChatEpisode
     _turn: Turn
+    _unfinished: float | None
 
     def reset(self, task_id: str, seed: int, **row: Any) -> str:
         """Starts the row's episode and returns the customer's first words."""
@@ -258,7 +274,7 @@ class _Environment:
 
     def _leave(self) -> Turn:
         if not self._turn.done:
-            self._turn = self._episode.fail(LEFT, UNFINISHED)
+            self._turn = self._episode.fail(LEFT, UNFINISHED, self._unfinished)
         return self._turn
 
 
@@ -268,7 +284,7 @@ def environment_rewards(training: Training) -> Callable[..., list[float | None]]
     def environment_reward(
         environments: list[Any], task_id: list[str], seed: list[int], **more: Any
     ) -> list[float | None]:
-        rewards = [_reward(environment._leave(), training.unfinished) for environment in environments]
+        rewards = [environment._leave().reward for environment in environments]
         return kept_rewards(list(zip(task_id, seed, strict=True)), rewards)
 
     return environment_reward

@@ -17,7 +17,7 @@ from usersim_env.errors import UsageError
 from usersim_env.gap.monitor_file import HistoryFile
 from usersim_env.gap.monitor_history import History, Look, MonitorSettings, SideScores
 from usersim_env.gap.monitor_plot import write_monitor_plot
-from usersim_env.gap.monitor_tasks import MonitorWarning, cautions, check_signal, checked_tasks
+from usersim_env.gap.monitor_tasks import MonitorWarning, cautions, check_failures, check_signal, checked_tasks
 from usersim_env.gap.pairing import pair
 from usersim_env.gap.sides import Side, describe_terms
 from usersim_env.rollout import play
@@ -135,8 +135,10 @@ class GapMonitor:
         if not self.looks:
             pair(sim.traces, reference.traces)  # raises and warns
         self._check_terms(reference)
-        scores = [SideScores.of(side, self._settings.signal) for side in (sim, reference)]
+        zero = self._settings.agent_failures == "zero"
+        scores = [SideScores.of(side, self._settings.signal, zero) for side in (sim, reference)]
         check_signal(scores, self._settings.signal, first=not self.looks)
+        check_failures(step, scores)
         found = self._history.add(step, *scores)
         if self._file is not None:
             self._file.append(self._history, found)

@@ -8,9 +8,9 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from usersim_env.errors import UsageError
+from usersim_env.errors import UsageError, unknown
 from usersim_env.gap.monitor_bound import Band, Growth, band, growth, share
 from usersim_env.gap.sides import Side
 from usersim_env.gap.task_means import RULE, signals_of
@@ -34,6 +34,8 @@ class MonitorSettings:
         signal: what is compared: ``rule``, or a signal of the feedback such as ``survey.mean``.
         trained_on: ids of the tasks that the policy is trained on; ``None``: the domain's ``train`` split.
         steering: whether what the monitor says will change the training (stopping it, choosing a checkpoint).
+        agent_failures: ``unscored``, or ``zero``: an episode that failed on the agent's side counts as 0, so that a
+            policy cannot learn to fail where it would lose.
     """
 
     every: int = 50
@@ -45,6 +47,7 @@ class MonitorSettings:
     signal: str = RULE
     trained_on: Sequence[str] | None = None
     steering: bool = False
+    agent_failures: Literal["unscored", "zero"] = "unscored"
 
     def __post_init__(self) -> None:
         least = {"every": 1, "episodes": 1, "start_episodes": 1, "looks": 1, "seed": 0}
@@ -52,6 +55,8 @@ class MonitorSettings:
             value = getattr(self, name)
             if not (isinstance(value, int) and value >= low) and not (name == "start_episodes" and value is None):
                 raise UsageError(f"{name} is {value!r}; expected an integer of at least {low}.")
+        if self.agent_failures not in ("unscored", "zero"):
+            raise unknown("agent_failures", self.agent_failures, ("unscored", "zero"))
         if not 0.5 < self.level < 1:
             raise UsageError(f"level is {self.level}; expected a number between 0.5 and 1, for example 0.95.")
 
@@ -74,28 +79,44 @@ class SideScores:
         label: ``simulated``, ``reference`` or ``human``.
         values: task → the signal of each episode that has it; failed episodes are not in it.
         failed: episodes left out, by ``side:kind`` of the failure; ``no signal`` for scored ones that lack it.
+        lost: task → how many of its episodes have failed; empty in histories of older versions.
     """
 
     label: str
     values: Mapping[str, tuple[float, ...]]
     failed: Mapping[str, int] = field(default_factory=dict)
+    lost: Mapping[str, int] = field(default_factory=dict)
 
-    def means(self) -> dict[str, float]:
-        """Mean per task."""
-        return {task: math.fsum(found) / len(found) for task, found in self.values.items() if found}
+    def means(self, failures: float | None = None) -> dict[str, float]:
+        """Mean per task; with ``failures`` as if every failed episode had that value."""
+        found = {task: list(values) for task, values in self.values.items()}
+        for task, number in self.lost.items() if failures is not None else ():
+            found.setdefault(task, []).extend([float(failures or 0)] * number)
+        return {task: math.fsum(values) / len(values) for task, values in found.items() if values}
+
+    @property
+    def failed_share(self) -> float:
+        """Of the failed episodes, among them and the scored ones."""
+        lost = sum(self.lost.values())
+        return lost / max(lost + sum(map(len, self.values.values())), 1)
 
     @classmethod
-    def of(cls, side: Side, signal: str) -> SideScores:
-        """From the traces of a side."""
+    def of(cls, side: Side, signal: str, failed_as_zero: bool = False) -> SideScores:
+        """From the traces of a side; ``failed_as_zero``: what failed on the agent's side has the signal 0."""
         values: dict[str, list[float]] = {}
-        failed: Counter[str] = Counter()
+        failed, lost = Counter[str](), Counter[str]()
         for trace in side.traces:
+            if failed_as_zero and trace.failure is not None and trace.failure.side == "agent":
+                values.setdefault(trace.task_id, []).append(0.0)
+                continue
+            lost[trace.task_id] += trace.ended_by == "failure"
             found = signals_of(trace).get(signal) if trace.valid else None
             if found is not None:
                 values.setdefault(trace.task_id, []).append(float(found))
             else:
                 failed["no signal" if trace.valid else failure_name(trace.failure, trace.ended_by)] += 1
-        return cls(side.label, {task: tuple(found) for task, found in values.items()}, dict(failed))
+        scored = {task: tuple(found) for task, found in values.items()}
+        return cls(side.label, scored, dict(failed), {task: n for task, n in lost.items() if n})
 
 
 @dataclass(frozen=True)
@@ -122,11 +143,27 @@ class Look:
     @property
     def success(self) -> tuple[float, float] | None:
         """Mean over the tasks scored on both sides: simulated, other side; ``None`` without such a task."""
-        a, b = self.sim.means(), self.reference.means()
+        return self._means(None, None)
+
+    def _means(self, sim: float | None, reference: float | None) -> tuple[float, float] | None:
+        a, b = self.sim.means(sim), self.reference.means(reference)
         both = [task for task in a if task in b]
         if not both:
             return None
         return math.fsum(a[task] for task in both) / len(both), math.fsum(b[task] for task in both) / len(both)
+
+    def bounds(self) -> dict[str, float]:
+        """What failed episodes could hide: each side's success if all of them count as 0 and as 1, and the gap at most.
+
+        Names: ``sim_low``, ``sim_high``, ``reference_low``, ``reference_high``, ``gap_lowest``, ``gap_highest``.
+        """
+        worst, best = self._means(1.0, 0.0), self._means(0.0, 1.0)
+        if worst is None or best is None:
+            return {}
+        return {
+            "sim_low": best[0], "sim_high": worst[0], "reference_low": worst[1], "reference_high": best[1],
+            "gap_lowest": worst[1] - worst[0], "gap_highest": best[1] - best[0],
+        }  # fmt: skip
 
     def differences(self) -> dict[str, float]:
         """Per task scored on both sides: the other side's mean minus the simulated one's."""
@@ -141,6 +178,7 @@ class Look:
             found[f"{name}_failed"] = float(sum(side.failed.values()))
         if self.success is not None:
             found["sim"], found["reference"] = self.success
+            found |= self.bounds()
         if self.gap is not None:
             found |= {"gap": self.gap.estimate, "gap_low": self.gap.low, "gap_high": self.gap.high}
             found["tasks"] = float(self.gap.n_tasks)
@@ -239,7 +277,7 @@ def look_dict(look: Look) -> dict[str, Any]:
 
 def _scores(record: Mapping[str, Any]) -> SideScores:
     values = {str(task): tuple(float(x) for x in found) for task, found in record["values"].items()}
-    return SideScores(str(record["label"]), values, dict(record["failed"]))
+    return SideScores(str(record["label"]), values, dict(record["failed"]), dict(record.get("lost", {})))
 
 
 def _check_schema(record: Mapping[str, Any]) -> None:

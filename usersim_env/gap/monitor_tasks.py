@@ -9,7 +9,7 @@ from usersim_env.domains import Domain, get_domain, get_task
 from usersim_env.errors import UsageError
 from usersim_env.gap.monitor_bound import fewest_tasks
 from usersim_env.gap.monitor_history import History, MonitorSettings, SideScores
-from usersim_env.gap.pairing import few
+from usersim_env.gap.pairing import LOUD, few
 
 
 class MonitorWarning(UserWarning):
@@ -65,6 +65,19 @@ def _trained_on(settings: MonitorSettings, domains: Sequence[Domain]) -> set[str
     if settings.trained_on is not None:
         return {get_task(task).hash for task in settings.trained_on}
     return {task.hash for domain in domains if "train" in domain.splits for task in domain.tasks("train")}
+
+
+def check_failures(step: int, scores: Sequence[SideScores]) -> None:
+    """Warns where so many episodes of a side have failed that a policy may have learnt to fail."""
+    for side in scores:
+        if side.failed_share > LOUD:
+            warnings.warn(
+                f"At step {step} {side.failed_share:.0%} of the episodes of the {side.label} side have failed and are "
+                f"not scored ({dict(side.failed)}). A policy can gain by that: see the look's bounds(), or set "
+                "agent_failures='zero'.",
+                MonitorWarning,
+                stacklevel=4,
+            )
 
 
 def check_signal(scores: Sequence[SideScores], signal: str, first: bool) -> None:

@@ -47,7 +47,7 @@ def read_turn(answer: Completion, continued: bool = False) -> Say | Stop:
     if answer.tool_calls:
         raise BadReply("it called a tool, which a customer cannot")
     if answer.finish_reason == "content_filter":
-        raise BadReply("the provider's filter held the text back")
+        raise BadReply("the provider's filter held the text back", "content_policy")
     said = _OWN_LABEL.sub("", words_of(answer), count=1)
     if following := _NEXT_TURN.search(said):
         if not continued:

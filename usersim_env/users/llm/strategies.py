@@ -74,7 +74,7 @@ class Desk:
             BadReply: no usable answer in ``attempts`` tries.
             ModelError: no answer at all.
         """
-        reason: str | None = None
+        reason, kind = None, None
         for attempt in range(self.attempts):
             if attempt:
                 self._count("repairs")
@@ -82,8 +82,8 @@ class Desk:
             try:
                 return self._read(answer)
             except BadReply as error:
-                reason = str(error)
-        raise BadReply(f"{self.attempts} answers of the model were no turn of a customer; the last: {reason}.")
+                reason, kind = str(error), error.kind
+        raise BadReply(f"{self.attempts} answers of the model were no turn of a customer; the last: {reason}.", kind)
 
     def judge(self, draft: Say | Stop) -> Generator[Ask, Completion | ModelError, bool]:
         """Whether a supervisor finds the draft good."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -119,7 +120,8 @@ class _LLMSession(UserSession):
         return self.reply(scene)
 
     def reply(self, scene: Scene) -> Say | Stop:
-        return _ask(STRATEGIES[self._user.strategy](self._desk(scene)), self._model)
+        with _caused(scene):
+            return _ask(STRATEGIES[self._user.strategy](self._desk(scene)), self._model)
 
     def fill_survey(self, scene: Scene) -> Survey | None:
         return _ask(fill_in(self._desk(scene)), self._form)
@@ -128,7 +130,8 @@ class _LLMSession(UserSession):
         return await self.areply(scene)
 
     async def areply(self, scene: Scene) -> Say | Stop:
-        return await _aask(STRATEGIES[self._user.strategy](self._desk(scene)), self._model)
+        with _caused(scene):
+            return await _aask(STRATEGIES[self._user.strategy](self._desk(scene)), self._model)
 
     async def afill_survey(self, scene: Scene) -> Survey | None:
         return await _aask(fill_in(self._desk(scene)), self._form)
@@ -141,6 +144,24 @@ class _LLMSession(UserSession):
     def _desk(self, scene: Scene) -> Desk:
         user = self._user
         return Desk(scene, user.adapter, self._character, user.attempts, self._counts, user.wording)
+
+
+@contextmanager
+def _caused(scene: Scene) -> Iterator[None]:
+    """A failure that the agent's words brought about is the agent's, or it could leave out what it would lose.
+
+    That is a filter's refusal of a chat whose newest words are the agent's, and a chat that is too long for the model
+    and mostly the agent's.
+    """
+    try:
+        yield
+    except UserSideError as error:
+        turns = scene.transcript
+        said = {role: sum(len(turn.content) for turn in turns if turn.role == role) for role in ("agent", "user")}
+        filtered = error.kind == "content_policy" and bool(turns) and turns[-1].role == "agent"
+        if filtered or (error.kind == "context_length" and said["agent"] > said["user"]):
+            error.side = "agent"
+        raise
 
 
 def _ask(asking: Generator[Ask, Completion | ModelError, T], model: ModelSession) -> T:
