@@ -11,6 +11,7 @@ from usersim_env.adapters import EpisodeSettings
 from usersim_env.adapters import trl as adapter
 from usersim_env.adapters.trl import LEFT, OVER, Training, environment_factory, environment_rewards, kept_rewards
 from usersim_env.adapters.typed_tools import typed_method
+from usersim_env.domains import get_domain
 from usersim_env.errors import UsageError
 
 EOS = "\x00"
@@ -96,6 +97,18 @@ def test_what_cannot_be_played_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
         played(monkeypatch, MOCK, lambda n: "Hello!", turn_tokens=5000)
     with pytest.raises(UsageError, match="task#seed, such as 'retail/train/3#0', got 'Hello'"):
         adapter.rollout_func(Training(MOCK))(["Hello"], Trainer())
+
+
+def test_the_fields_of_objects_inside_are_described() -> None:
+    tools = {tool["function"]["name"]: tool["function"] for tool in get_domain("airline").schemas()}
+    told = str(typed_method(tools["book_reservation"], lambda *_: "").__doc__)
+    line = next(line for line in told.splitlines() if line.startswith("    flights:"))
+    assert (
+        "Each has the fields flight_number (string): Flight number, such as 'HAT001'; date (string): The date" in line
+    )
+    fields = {"type": "object", "description": "Where.", "properties": {"city": {"type": "string"}}}
+    schema = {"name": "go", "parameters": {"properties": {"to": fields}, "required": ["to"]}}
+    assert "    to: Where. It has the fields city (string): city." in str(typed_method(schema, lambda *_: "").__doc__)
 
 
 def test_every_tool_is_a_typed_method_and_so_is_talking() -> None:

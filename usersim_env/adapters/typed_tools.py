@@ -47,7 +47,7 @@ def typed_method(schema: Mapping[str, Any], act: Act) -> Callable[..., str]:
         for key in ordered
     ]
     this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    lines = [f"    {key}: {' '.join(str(properties[key].get('description') or key).split())}" for key in ordered]
+    lines = [f"    {key}: {_told(properties[key], key)}" for key in ordered]
     described = " ".join(str(schema.get("description") or name).split())
     method.__name__ = method.__qualname__ = name
     method.__doc__ = "\n".join(
@@ -56,6 +56,19 @@ def typed_method(schema: Mapping[str, Any], act: Act) -> Callable[..., str]:
     method.__annotations__ = {**hints, "return": str}
     method.__signature__ = inspect.Signature([this, *parameters], return_annotation=str)  # type: ignore[attr-defined]
     return method
+
+
+def _told(schema: Mapping[str, Any], name: str) -> str:
+    """A description in one line, with the fields of the objects inside, which a type of Python does not name."""
+    text = " ".join(str(schema.get("description") or name).split())
+    inner = schema.get("items", {}) if schema.get("type") == "array" else schema
+    fields = inner.get("properties", {})
+    if not fields:
+        return text
+    named = "; ".join(
+        f"{key} ({field.get('type', 'string')}): {_told(field, key).rstrip('.')}" for key, field in fields.items()
+    )
+    return f"{text.rstrip('.')}. {'It' if inner is schema else 'Each'} has the fields {named}."
 
 
 def _hint(schema: Mapping[str, Any]) -> Any:
