@@ -226,19 +226,24 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What each scripted fault came to, as a table."""
+    """What each scripted fault came to, and what became of each reader's thoughts, as tables."""
     reports = [r for some in terminalreporter.stats.values() for r in some if hasattr(r, "user_properties")]
-    rows = [
-        value
-        for r in reports
-        if getattr(r, "when", None) == "call"
-        for name, value in r.user_properties
-        if name == "fault"
-    ]
-    if rows:
-        terminalreporter.section("what each fault of the model's server came to")
-        for row in sorted(rows):
-            terminalreporter.write_line("{:<34} {:<6} {:>2} requests   {}".format(*row))
+    found = [pair for r in reports if getattr(r, "when", None) == "call" for pair in r.user_properties]
+    for name, title, row in TABLES:
+        if rows := sorted(value for given, value in found if given == name):
+            terminalreporter.section(title)
+            for values in rows:
+                terminalreporter.write_line(row.format(*values))
+
+
+TABLES = (
+    ("fault", "what each fault of the model's server came to", "{:<34} {:<6} {:>2} requests   {}"),
+    (
+        "thoughts",
+        "answers with a thought in them: reader, how many, said, leaks",
+        "{:<38} {:>4} {:>5} said {:>3} leaks",
+    ),
+)
 
 
 @pytest.fixture(scope="session")

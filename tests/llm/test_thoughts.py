@@ -140,15 +140,15 @@ def _no_warnings() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_every_format_is_read(reader: str) -> None:
+def test_every_format_is_read(reader: str, record_property: Any) -> None:
     meant, read = READERS[reader]
     wrong = {name: said for name, write in READABLE.items() if (said := read(write(meant(WORDS))).strip()) != WORDS}
-    print(f"\n{reader:26} {len(READABLE)} formats, {len(wrong)} leaks or losses")
+    record_property("thoughts", (reader, len(READABLE), len(READABLE), len(wrong)))
     assert not wrong
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_what_cannot_be_told_apart_is_never_said(reader: str) -> None:
+def test_what_cannot_be_told_apart_is_never_said(reader: str, record_property: Any) -> None:
     meant, read = READERS[reader]
     said = {}
     for name, write in UNREADABLE.items():
@@ -156,8 +156,8 @@ def test_what_cannot_be_told_apart_is_never_said(reader: str) -> None:
             said[name] = read(write(meant(WORDS)))
         except REFUSED:
             continue
-    print(f"\n{reader:26} {len(UNREADABLE)} unusable answers, {len(said)} said")
     leaks = {name: text for name, text in said.items() if text.strip() != WORDS}
+    record_property("thoughts", (f"{reader}, unreadable", len(UNREADABLE), len(said), len(leaks)))
     assert not leaks
     assert not (reader == "user side" and said)
 
