@@ -63,6 +63,9 @@ statistics: setup  ## coverage of the intervals, error rates of the tests and of
 big-files: setup  ## gap on 200,000 episodes (0.8 and 2 GB): memory and time (two minutes; docs/measuring.md)
 	@$(BIN)/python -m pytest -q -s -m slow tests/gap/test_big_files.py $(PYTEST_ARGS)
 
+crowd: setup  ## 256 episodes at once against a model's server that misbehaves in every way (two minutes)
+	@$(BIN)/python -m pytest -q -s -m slow tests/llm/test_crowd.py $(PYTEST_ARGS)
+
 equal-bits: setup  ## the same bits on other Pythons: make equal-bits PYTHONS="python3.10 python3.13"
 	@PYTHONS="$(PYTHONS)" $(BIN)/python -m pytest -q -s -m slow tests/test_equal_bits.py
 

@@ -53,6 +53,9 @@ class Server(ThreadingHTTPServer):
     def base(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/v1"
 
+    def next_fault(self, body: dict[str, Any]) -> str:
+        return self.script.pop(0) if self.script else "ok"
+
 
 class Handler(BaseHTTPRequestHandler):
     server: Server
@@ -63,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.requests.append(body)
         self.server.headers.append(dict(self.headers))
-        fault = self.server.script.pop(0) if self.server.script else "ok"
+        fault = self.server.next_fault(body)
         try:
             self.answer(fault, body)
         except OSError:  # the client has gone
