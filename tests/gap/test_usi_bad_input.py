@@ -43,6 +43,10 @@ def index(human: Any = PEOPLE, sim: Any = SIM, difficulty: Any = TABLE, **more: 
             {"sim": entries("airline_7")},
             "mine and the people share no task: mine has airline_7; they have airline_0, air",
         ),
+        (
+            {"sim": entries("airline_7"), "difficulty": None},  # said before anything about a difficulty
+            "mine and the people share no task: mine has airline_7; they have airline_0, air",
+        ),
         ({"sim": {}}, "the sessions of mine: there is no session in it. Give one"),
         ({"human": {}}, "the human sessions: there is no session in it"),
         ({"human": {"airline_0": entry(keep=False)}}, r"no session is left of 1 \(1 marked keep: false\)"),

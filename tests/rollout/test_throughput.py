@@ -40,7 +40,8 @@ async def timed_rollout(model: Model, episodes: int) -> tuple[float, list[list[d
 
     def kept(model: Model, body: Mapping[str, Any], client: Any) -> dict[str, Any]:
         keywords = plain(model, body, client)
-        chains.setdefault(asyncio.current_task(), []).append(keywords)
+        bare = {name: value for name, value in keywords.items() if name != "client"}  # it belongs to this loop
+        chains.setdefault(asyncio.current_task(), []).append(bare)
         return keywords
 
     keywords = {"user": LLMUser(model), "survey": False, "max_steps": 3}

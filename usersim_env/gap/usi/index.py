@@ -54,6 +54,8 @@ def user_sim_index(
     _check_people(people)
     found = {name: read_sessions(source, "llm", f"the sessions of {name}") for name, source in sims.items()}
     _check_names(found, surveys or {})
+    for name, sim in found.items():
+        _check_tasks(name, sim, people)
     ratings = {name: read_surveys(s, f"the surveys of {name}") for name, s in (surveys or {}).items()}
     again = None if human_re_rating is None else read_surveys(human_re_rating, "the second rating")
     table = given_difficulty(difficulty) if difficulty is not None else pooled(found.values(), min_samples)
@@ -71,6 +73,14 @@ def user_sim_index(
     return UsiResult(rows, notes, terms)
 
 
+def _check_tasks(name: str, sim: Sessions, people: Sessions) -> None:
+    if not sim.tasks & people.tasks:
+        raise UsageError(
+            f"{name} and the people share no task: {name} has {words.few(sim.tasks)}; they have "
+            f"{words.few(people.tasks)}. Give episodes of the same tasks."
+        )
+
+
 def _human_row(people: Sessions, again: Surveys | None, table: Difficulty) -> UsiRow:
     """Every pair of batches, one in the place of the simulator."""
     agreement = None
@@ -85,11 +95,6 @@ def _human_row(people: Sessions, again: Surveys | None, table: Difficulty) -> Us
 
 
 def _sim_row(name: str, sim: Sessions, people: Sessions, rating: Surveys | None, table: Difficulty) -> UsiRow:
-    if not sim.tasks & people.tasks:
-        raise UsageError(
-            f"{name} and the people share no task: {name} has {words.few(sim.tasks)}; they have "
-            f"{words.few(people.tasks)}. Give episodes of the same tasks."
-        )
     rated = {} if rating is None else batch_agreements(people.copies, rating)
     agreement = spread([math.fsum(scores) / len(scores) for scores in rated.values()])
     scores = [compare_batch(sim.copies, {1: human}, table, agreement) for human in people.copies.values()]
