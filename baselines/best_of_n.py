@@ -22,15 +22,15 @@ from rich.table import Table
 
 from usersim_env.baselines.registry import make_agent
 from usersim_env.errors import UsageError, unknown
+from usersim_env.feedback.groups import drop_invalid
 from usersim_env.gap.bootstrap import BootstrapSettings, Interval, interval
 from usersim_env.gap.sides import describe_agent, describe_user
 from usersim_env.gap.task_means import signals_of
 from usersim_env.gap.wording import span
-from usersim_env.groups import drop_invalid
 from usersim_env.registration import env_id
-from usersim_env.rollout import RolloutSettings, rollout, select_tasks
-from usersim_env.trace import Trace
-from usersim_env.trace_file import iter_traces, latest
+from usersim_env.rollouts import RolloutSettings, rollout, select_tasks
+from usersim_env.traces.file import iter_traces, latest
+from usersim_env.traces.trace import Trace
 from usersim_env.wrappers.feedback_reward import SIGNALS
 
 Group = Sequence[Trace]

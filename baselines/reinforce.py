@@ -28,11 +28,11 @@ import numpy as np
 from usersim_env.baselines.dialogue_moves import FEATURES, MOVES, Array, Learner, Step, probabilities
 from usersim_env.domains import get_domain
 from usersim_env.errors import UsageError
+from usersim_env.feedback.groups import drop_invalid
 from usersim_env.gap import GapMonitor, GapResult, GapSettings, Look, MonitorSettings, compare
 from usersim_env.gap.wording import gap_cell
-from usersim_env.groups import drop_invalid
 from usersim_env.registration import env_id
-from usersim_env.rollout import RolloutSettings, agent_seed, rollout
+from usersim_env.rollouts import RolloutSettings, agent_seed, rollout
 from usersim_env.users.agenda import AgendaUser
 from usersim_env.users.agenda.persona import Persona, persona_of
 from usersim_env.wrappers import FeedbackReward, SwapUser

@@ -26,9 +26,9 @@ from usersim_env.gap.usi.files import read_sessions
 from usersim_env.gap.usi.likeness_reward import moments_by_task
 from usersim_env.gap.usi.sessions import task_key
 from usersim_env.gap.usi.target import OVERALL, PARTS, Target, TargetRow, check_target_path, common_terms, write_target
-from usersim_env.rollout import RolloutSettings, rollout
-from usersim_env.trace import Seat, Trace
-from usersim_env.trace_file import latest, read_traces
+from usersim_env.rollouts import RolloutSettings, rollout
+from usersim_env.traces.file import latest, read_traces
+from usersim_env.traces.trace import Seat, Trace
 from usersim_env.users.agenda import PERSONAS, AgendaUser
 
 TRAIN_TASKS = range(0, 500, 8)  # of retail's train split: tuned on; its whole test split is held out

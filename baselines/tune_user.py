@@ -45,7 +45,7 @@ from usersim_env.errors import InstallError, UsageError, UsersimError
 from usersim_env.gap.bootstrap import Interval, interval
 from usersim_env.gap.usi.likeness_reward import likeness_reward
 from usersim_env.gap.usi.target import PARTS, Target, TargetRow, read_target
-from usersim_env.trace import Trace
+from usersim_env.traces.trace import Trace
 from usersim_env.users.agenda import Persona
 from usersim_env.users.agenda.persona import persona_of
 

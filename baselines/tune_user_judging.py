@@ -17,8 +17,8 @@ from usersim_env.gap.usi.likeness_gain import likeness_gain
 from usersim_env.gap.usi.likeness_reward import TaskMoments, moments_by_task, score
 from usersim_env.gap.usi.target import PARTS, Target, TargetRow
 from usersim_env.registration import env_id
-from usersim_env.rollout import RolloutSettings, rollout
-from usersim_env.trace import Trace
+from usersim_env.rollouts import RolloutSettings, rollout
+from usersim_env.traces.trace import Trace
 from usersim_env.users.agenda import AgendaUser, Persona
 from usersim_env.users.agenda.persona import persona_of
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from usersim_env.baselines import Clerk
 from usersim_env.gap import GapSettings, compare
-from usersim_env.rollout import RolloutSettings, rollout
-from usersim_env.trace import Trace
+from usersim_env.rollouts import RolloutSettings, rollout
+from usersim_env.traces.trace import Trace
 
 
 def episodes(persona: str, count: int) -> tuple[Trace, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from usersim_env.behaviour import (
+from usersim_env.feedback.behaviour import (
     DIMENSIONS,
     FEATURES,
     RATES,

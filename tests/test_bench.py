@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from usersim_env import bench
+from usersim_env.commands import engine_bench as bench
 from usersim_env.domains import get_domain
 from usersim_env.errors import InstallError, UsageError
 

@@ -19,7 +19,7 @@ from usersim_env import Say, Scene, ScriptedUser, Stop, Survey, ToolCall, Trace,
 from usersim_env.checking import ENV_CONTRACTS, USER_CONTRACTS, check_env, check_user
 from usersim_env.checking.leaks import leaves
 from usersim_env.domains import LOADERS, Task, add_domain, get_domain, get_task
-from usersim_env.env import TauEnv
+from usersim_env.env.tau_env import TauEnv
 from usersim_env.errors import ContractError, InvalidAction, UsageError
 from usersim_env.llm import Completion
 from usersim_env.multi_agent import PolicyUser

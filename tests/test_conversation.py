@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from usersim_env.conversation import AgentTurn, Conversation, Ended, SurveyTurn, UserTurn
+from usersim_env.conversation.machine import AgentTurn, Conversation, Ended, SurveyTurn, UserTurn
+from usersim_env.conversation.rules import Rules
 from usersim_env.domains import World, get_domain
+from usersim_env.env.raised import user_failure
 from usersim_env.errors import Abandoned, OutOfTurn, UsageError, UserSideError
-from usersim_env.feedback import Failure
+from usersim_env.feedback.survey import FIELDS, Survey
+from usersim_env.feedback.values import Failure
 from usersim_env.messages import RESPOND, Message, Say, Stop, ToolCall
-from usersim_env.raised import user_failure
-from usersim_env.rules import Rules
-from usersim_env.survey import FIELDS, Survey
 
 MOCK = get_domain("mock")
 ANSWERS = Survey({name: list(question.answers)[-1] for name, question in FIELDS.items()})

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from usersim_env import demo
 from usersim_env.baselines import Clerk
+from usersim_env.commands import demo_run as demo
 from usersim_env.gap import GapSettings, compare
 from usersim_env.gap.result import NO_EVIDENCE
-from usersim_env.rollout import RolloutSettings, rollout
-from usersim_env.trace import Trace
+from usersim_env.rollouts import RolloutSettings, rollout
+from usersim_env.traces.trace import Trace
 
 
 @cache

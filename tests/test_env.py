@@ -9,9 +9,9 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from usersim_env import Say, ScriptedUser, Stop, TauEnv, User, UserSession
+from usersim_env.conversation.scene import Scene
 from usersim_env.errors import UnknownName, UsageError
 from usersim_env.registration import DOMAINS, SIDES, env_id
-from usersim_env.scene import Scene
 
 IDS = [env_id(domain, side) for domain in DOMAINS.values() for side in SIDES]
 HELLO = {"name": "respond", "arguments": {"content": "Hello!"}}

@@ -14,10 +14,10 @@ from usersim_env import Failure, Feedback, Say, ScriptedUser, Stop, TauEnv, User
 from usersim_env.agent import seat_of
 from usersim_env.baselines.silent import Silent
 from usersim_env.checking.held import held
+from usersim_env.conversation.scene import Scene
+from usersim_env.env.time_limit import UnscoredCut
 from usersim_env.errors import Abandoned, InvalidAction, UnknownName, UsageError
-from usersim_env.scene import Scene
-from usersim_env.survey import Survey
-from usersim_env.time_limit import UnscoredCut
+from usersim_env.feedback.survey import Survey
 from usersim_env.users.terminal import TerminalUser
 
 HELLO = {"name": "respond", "arguments": {"content": "Hello!"}}

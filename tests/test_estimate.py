@@ -11,16 +11,15 @@ from typing import Any
 
 import pytest
 
-from usersim_env import estimate
 from usersim_env.baselines import Clerk, ToolCalling
 from usersim_env.cli import main
 from usersim_env.domains import get_domain, get_task
-from usersim_env.estimate import SeatEstimate, estimate_rollout, money, tokens
+from usersim_env.feedback.survey import QUESTIONS
 from usersim_env.importers import import_files
 from usersim_env.llm import Model, prices
 from usersim_env.messages import RESPOND
-from usersim_env.rollout import RolloutSettings, rollout
-from usersim_env.survey import QUESTIONS
+from usersim_env.rollouts import RolloutSettings, estimate, rollout
+from usersim_env.rollouts.estimate import SeatEstimate, estimate_rollout, money, tokens
 from usersim_env.users.llm import LLMUser
 from usersim_env.users.llm.prompts import fill
 

@@ -18,8 +18,10 @@ import pytest
 
 from usersim_env import ScriptedUser, TauEnv, Trace, TraceWriter
 from usersim_env.baselines.silent import Silent
+from usersim_env.conversation.scene import Scene
 from usersim_env.errors import UsageError
-from usersim_env.feedback import Failure
+from usersim_env.feedback.survey import QUESTIONS, Survey
+from usersim_env.feedback.values import Failure
 from usersim_env.gap.monitor_file import HistoryFile
 from usersim_env.gap.monitor_history import History, MonitorSettings, SideScores
 from usersim_env.gap.usi.target import Target, TargetRow, write_target
@@ -27,12 +29,10 @@ from usersim_env.importers import export_file, import_to_file
 from usersim_env.llm import Cassette, Completion
 from usersim_env.llm.cassette import Tape
 from usersim_env.multi_agent import tau_v0
-from usersim_env.play import play_terminal
-from usersim_env.rating_file import RatingFile
-from usersim_env.rollout import RolloutSettings, rollout, rollout_async
-from usersim_env.scene import Scene
-from usersim_env.survey import QUESTIONS, Survey
-from usersim_env.trace import Seat, Terms
+from usersim_env.rating.file import RatingFile
+from usersim_env.rollouts import RolloutSettings, rollout, rollout_async
+from usersim_env.rollouts.at_terminal import play_terminal
+from usersim_env.traces.trace import Seat, Terms
 from usersim_env.users.base import UserSession
 from usersim_env.wrappers import RecordTrace
 

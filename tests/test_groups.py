@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from usersim_env.errors import UsageError
-from usersim_env.groups import drop_invalid
+from usersim_env.feedback.groups import drop_invalid
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,15 @@ from pathlib import Path
 import gymnasium as gym
 import pytest
 
-from usersim_env import ScriptedUser, TauEnv, Trace, TraceWriter, json_lines, read_traces
+from usersim_env import ScriptedUser, TauEnv, Trace, TraceWriter, read_traces
 from usersim_env.errors import TraceError, UsageError
 from usersim_env.gap.monitor_file import LOOKS
-from usersim_env.json_lines import JsonLines
-from usersim_env.line_kind import LineKind
+from usersim_env.jsonl import lines as json_lines
+from usersim_env.jsonl.kind import LineKind
+from usersim_env.jsonl.lines import JsonLines
 from usersim_env.llm.cassette import ANSWERS
-from usersim_env.rating_file import PROGRESS
-from usersim_env.trace_file import TRACES, iter_traces
+from usersim_env.rating.file import PROGRESS
+from usersim_env.traces.file import TRACES, iter_traces
 
 resource = pytest.importorskip("resource", reason="no limits on the size of files here")
 
@@ -204,7 +205,7 @@ def test_a_line_of_somebody_else_is_no_torn_line(middle: bytes, tmp_path: Path) 
 
 APPENDING = r"""
 import sys
-from usersim_env.json_lines import JsonLines
+from usersim_env.jsonl.lines import JsonLines
 from usersim_env.llm.cassette import ANSWERS
 lines = JsonLines(sys.argv[1], ANSWERS)
 form = '{"cassette": 1, "key": "%s", "occurrence": 0, "request": "%s", "answer": 0}\n'

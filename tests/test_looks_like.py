@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from usersim_env.cli import main
-from usersim_env.looks_like import looks_like
+from usersim_env.traces.looks_like import looks_like
 
 TALK = [{"role": "user", "content": "Hi."}]
 READ = "Read it with: usersim-env import {path} --out FILE.jsonl"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from usersim_env import ScriptedUser, TauEnv, Trace, read_traces
-from usersim_env.conversation import Conversation
+from usersim_env.conversation.machine import Conversation
 from usersim_env.domains import World, get_domain
 from usersim_env.errors import InvalidAction
 

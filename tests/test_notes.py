@@ -12,12 +12,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from usersim_env.env import TauEnv
-from usersim_env.notes import DEAREST, kept_notes, known_cost
-from usersim_env.rollout import RolloutSettings, rollout, rollout_async
-from usersim_env.rollout.progress import Tally
-from usersim_env.trace import Seat
-from usersim_env.trace_file import read_traces
+from usersim_env.conversation.notes import DEAREST, kept_notes, known_cost
+from usersim_env.env.tau_env import TauEnv
+from usersim_env.rollouts import RolloutSettings, rollout, rollout_async
+from usersim_env.rollouts.progress import Tally
+from usersim_env.traces.file import read_traces
+from usersim_env.traces.trace import Seat
 
 WRONG = ("twelve dollars", "0.5", float("nan"), float("inf"), 10**400, 1e308, -0.01, True, [1.0], {"usd": 1}, b"1")
 

@@ -23,7 +23,7 @@ from usersim_env.errors import UnknownName, UsageError
 from usersim_env.gap import GapSettings, compare
 from usersim_env.multi_agent import AGENT, USER, UserPolicy, tau_v0
 from usersim_env.registration import DOMAINS, SIDES, env_id, env_parts, load_plugin
-from usersim_env.rollout import RolloutSettings, rollout
+from usersim_env.rollouts import RolloutSettings, rollout
 from usersim_env.users.agenda import AgendaUser
 from usersim_env.wrappers import make_vec
 

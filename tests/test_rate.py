@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from usersim_env.claim import claimed
 from usersim_env.cli import main, parser
 from usersim_env.domains import get_task
 from usersim_env.errors import ModelError, TraceError
+from usersim_env.feedback.survey import FIELDS, QUESTIONS
 from usersim_env.gap.usi.files import read_sessions, read_surveys
 from usersim_env.importers.tau_usi import TERMS
+from usersim_env.jsonl.claim import claimed
 from usersim_env.llm import Completion, Model
-from usersim_env.rate import notice, read_recordings
-from usersim_env.survey import FIELDS, QUESTIONS
+from usersim_env.rating.rater import notice, read_recordings
 from usersim_env.users.llm import LLMUser
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("litellm") is None, reason="litellm is not installed")

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from usersim_env.conversation import Conversation
+from usersim_env.conversation.machine import Conversation
+from usersim_env.conversation.rules import Rules
 from usersim_env.domains import World, get_domain, get_task
 from usersim_env.errors import InstallError, TraceError, UnknownName
-from usersim_env.feedback import Failure
+from usersim_env.feedback.values import Failure
+from usersim_env.importers.rescore import rescore
 from usersim_env.messages import ToolCall
-from usersim_env.provenance import make_trace
-from usersim_env.rescore import rescore
-from usersim_env.rules import Rules
-from usersim_env.trace import Seat, Trace
-from usersim_env.trace_file import TraceWriter
+from usersim_env.traces.file import TraceWriter
+from usersim_env.traces.provenance import make_trace
+from usersim_env.traces.trace import Seat, Trace
 
 RUNS = "tau/gpt-4o-airline-trial0.json"
 

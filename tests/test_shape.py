@@ -7,32 +7,18 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
-# A file imports only from files above it. Files under one `*` may import each other, without a cycle.
-# A folder's `__init__` comes after its files. A new file needs a place here.
-ORDER = """
-    version errors looks_like visible line_kind json_lines claim messages typed rules transcript survey
-    domains.canonical spaces domains.task domains.overlay domains.calculate domains.world domains.functions
-    domains.sound domains.folder domains.tau_bench domains.user_prompt domains.upstream_engine domains.mock.*
-    domains.__init__ notes scoring behaviour feedback
-    trace recorded_task trace_values trace_file scene cassette llm* conversation raised provenance agent threads
-    study.limits
-    study.clock study.faults study.wire study.session study.overtime study.addresses study.sockets study.connections
-    study.web study.transport study.settings study.words study.markdown study.local users.base users.seating episode
-    users.scripted users.agenda* users.llm* users.recorded.* users.replay users.terminal users.browser users.__init__
-    env_settings env time_limit multi_agent.*
-    registration rollout.* estimate play task_list groups importers.* rescore gap.* rating_file rate study.* checking.*
-    bench wrappers.* adapters.* __init__ baselines.* demo commands.* cli
-""".split()
-
+README = Path(__file__).parents[1] / "README.md"
+"""Holds the map: a file imports from rooms above its own, and from its own without a cycle."""
 FOLDERS = {"usersim_env": "", "wrappers": "wrappers.", "baselines": "baselines."}
 """Folder → where its files are in the package; the links inside usersim_env/ are not followed."""
 
@@ -216,22 +202,32 @@ def edges(sources: list[Source]) -> Iterator[tuple[Source, int, str]]:
                 yield source, node.lineno, target
 
 
+@cache
+def rooms() -> list[str]:
+    """The rooms in the order of the map in the README: each imports from those before it."""
+    tree = README.read_text(encoding="utf-8").split("```\nusersim_env/\n")[1].split("\ntests/")[0]
+    found = [re.split(r" {2,}", line.strip())[0] for line in tree.splitlines()]
+    return [name.rstrip("/") for names in found for name in names.split(", ")]
+
+
+def room(name: str) -> str:
+    return name.split(".")[0]
+
+
 def rank(name: str) -> int | None:
-    if name in ORDER:
-        return ORDER.index(name)
-    return next((i for i, entry in enumerate(ORDER) if fnmatch(name, entry)), None)
+    return rooms().index(room(name)) if room(name) in rooms() else None
 
 
 def imports_from_below(sources: list[Source]) -> list[str]:
     problems = [
-        f"{s.path}: not placed: give {s.name} a place in ORDER in tests/test_shape.py"
+        f"{s.path}: not placed: give the room {room(s.name)} a line in README.md, 'Where things live'"
         for s in sources
         if rank(s.name) is None
     ]
     for source, line, target in edges(sources):
         here, there = rank(source.name), rank(target)
         if here is not None and there is not None and there > here:
-            problems.append(f"{source.path}:{line}: imports {target}, which stands below it in ORDER")
+            problems.append(f"{source.path}:{line}: imports {target}, which stands below it in the README's map")
     return problems
 
 
@@ -304,11 +300,11 @@ PLANTED: list[tuple[Guard, dict[str, str], str]] = [
         {"errors": f"{DOC}class A(Protocol):\n  {DOC}  def f(self): ..."},
         "errors.py:4: A.f has no",
     ),
-    (imports_from_below, {"novelty": ""}, "novelty.py: not placed: give novelty a place in ORDER"),
+    (imports_from_below, {"novelty": ""}, "novelty.py: not placed: give the room novelty a line in README.md"),
     (
         imports_from_below,
-        {"errors": "from usersim_env import env", "env": ""},
-        "errors.py:1: imports env, which",
+        {"errors": "from usersim_env import agent", "agent": ""},
+        "errors.py:1: imports agent, which",
     ),
     (
         imports_from_below,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from usersim_env.errors import UnknownName, UsageError
-from usersim_env.feedback import Effort, Feedback
-from usersim_env.survey import FIELDS, QUESTIONS, Survey, label_for
+from usersim_env.feedback.survey import FIELDS, QUESTIONS, Survey, label_for
+from usersim_env.feedback.values import Effort, Feedback
 
 EFFORT = Effort(1, 1, 1, 1, 0, 0)
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 import pytest
 
-from usersim_env.env import TauEnv
+from usersim_env.conversation.scene import Scene
+from usersim_env.env.tau_env import TauEnv
 from usersim_env.errors import Abandoned
+from usersim_env.feedback.survey import FIELDS
 from usersim_env.messages import Message, Say, Stop
-from usersim_env.scene import Scene
-from usersim_env.survey import FIELDS
-from usersim_env.trace import Terms, Trace
+from usersim_env.traces.trace import Terms, Trace
 from usersim_env.users.terminal import TerminalUser
 
 SCENE = Scene("mock/test/0", "You want {braces} and a refund.")

@@ -14,8 +14,8 @@ import pytest
 
 from usersim_env import Failure, ScriptedUser, TauEnv, Trace, TraceWriter, read_traces
 from usersim_env.errors import TraceError
-from usersim_env.trace import SCHEMA
-from usersim_env.trace_file import parse
+from usersim_env.traces.file import parse
+from usersim_env.traces.trace import SCHEMA
 
 WORDS = 'Grüße 🙂 \u2028 \x00 "quoted"\nnext line'
 Change = Callable[[dict[str, Any]], object]

@@ -17,13 +17,13 @@ import pytest
 
 from usersim_env.baselines import Clerk
 from usersim_env.errors import TraceError, UsageError
-from usersim_env.feedback import Effort, Failure, Replayed
+from usersim_env.feedback.values import Effort, Failure, Replayed
 from usersim_env.gap import ComparisonWarning, GapSettings, compare
 from usersim_env.importers import ImportSettings, import_files, to_openai, to_tau_usi
-from usersim_env.rescore import rescore
-from usersim_env.rollout import RolloutSettings, rollout
-from usersim_env.trace import Provenance, Seat, Terms, Trace
-from usersim_env.trace_file import EVENT_FIELDS, read_traces
+from usersim_env.importers.rescore import rescore
+from usersim_env.rollouts import RolloutSettings, rollout
+from usersim_env.traces.file import EVENT_FIELDS, read_traces
+from usersim_env.traces.trace import Provenance, Seat, Terms, Trace
 from usersim_env.users.replay import ReplayUser
 
 PLAYED = RolloutSettings(tasks=["mock/test/0", "mock/test/1"], keywords={"persona": "humanlike"}, progress=False)

@@ -14,11 +14,11 @@ import pytest
 from tests.gap.conftest import HUMAN, REFERENCE, SIM, make_side
 from usersim_env.baselines.remedies_summary import write_csv
 from usersim_env.cli import main
+from usersim_env.conversation.scene import Scene
+from usersim_env.conversation.transcript import render_events
 from usersim_env.gap import GapSettings, compare, write_report
 from usersim_env.messages import Message
-from usersim_env.scene import Scene
-from usersim_env.trace import Seat, Trace
-from usersim_env.transcript import render_events
+from usersim_env.traces.trace import Seat, Trace
 from usersim_env.users.terminal import TerminalUser
 from usersim_env.visible import csv_cell, visible
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from usersim_env.conversation.notes import kept_notes
 from usersim_env.errors import UsageError, told
-from usersim_env.notes import kept_notes
-from usersim_env.trace import Seat
+from usersim_env.messages import RESPOND
+from usersim_env.traces.trace import Seat
 
 Observation = Mapping[str, str]
 Action = dict[str, Any]
@@ -48,6 +49,44 @@ class Agent(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Settings that tell two agents of the same name apart, as JSON values."""
+
+
+class ScriptedAgent:
+    """Says and does what a script says, for tests and examples; after its end it repeats the last move.
+
+    Args:
+        moves: words for the customer, or actions such as ``{"name": "find_ticket", "arguments": {"email": "…"}}``.
+        name: a short name for tables.
+
+    Raises:
+        UsageError: no moves.
+    """
+
+    privileged = False
+
+    def __init__(self, moves: Sequence[str | Action], name: str = "scripted") -> None:
+        if isinstance(moves, str) or not moves:
+            raise UsageError(f"ScriptedAgent takes a list with at least one move, got {moves!r:.80}.")
+        self.name = name
+        self._moves = tuple(moves)
+
+    def begin(self, info: Mapping[str, Any], seed: int) -> AgentSession:
+        """Starts the script."""
+        return _Script(self._moves)
+
+    def describe(self) -> dict[str, Any]:
+        """The moves."""
+        return {"moves": list(self._moves)}
+
+
+class _Script:
+    def __init__(self, moves: Sequence[str | Action]) -> None:
+        self._moves, self._next = moves, 0
+
+    def act(self, observation: Observation) -> Action:
+        move = self._moves[min(self._next, len(self._moves) - 1)]
+        self._next += 1
+        return {"name": RESPOND, "arguments": {"content": move}} if isinstance(move, str) else move
 
 
 def notes_of(session: AgentSession | None, name: str) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import gymnasium as gym
 from gymnasium.envs.registration import WrapperSpec
 
 from usersim_env.domains import LOADERS, Domain, add_domain, get_domain, read_domain
-from usersim_env.env import TauEnv
-from usersim_env.env_settings import EnvSettings
+from usersim_env.env.settings import EnvSettings
+from usersim_env.env.tau_env import TauEnv
 from usersim_env.errors import UsageError, UsersimError, told, unknown
 from usersim_env.llm import as_model, require_litellm
 from usersim_env.users.agenda import AgendaUser
@@ -72,7 +72,7 @@ def _register_ids(domain: str, more: dict[str, str]) -> None:
             disable_env_checker=True,
             kwargs={"domain": domain, "side": side} | more,
             # Gymnasium applies it outside the TimeLimit of max_episode_steps.
-            additional_wrappers=(WrapperSpec("guarded", "usersim_env.time_limit:guarded", {}),),
+            additional_wrappers=(WrapperSpec("guarded", "usersim_env.env.time_limit:guarded", {}),),
         )
 
 
@@ -134,6 +134,24 @@ def plugin_of(name: str) -> str | None:
             "register_domain(domain, plugin=__name__)."
         )
     return found
+
+
+def make(env_id: str, **keywords: Any) -> TauEnv:
+    """`gym.make` for scripts: the same env without Gymnasium's wrappers around it, with its own type.
+
+    Args:
+        env_id: such as ``TauRetail-agenda-v0``.
+        keywords: as for `gym.make`; see `make_env`.
+
+    Raises:
+        UsageError: ``max_episode_steps``, which is a wrapper's; an unknown keyword; a user side that lacks something.
+    """
+    if "max_episode_steps" in keywords:
+        raise UsageError("max_episode_steps belongs to a wrapper of Gymnasium; the episode's own limit is max_steps.")
+    env = gym.make(env_id, **keywords).unwrapped
+    if not isinstance(env, TauEnv):
+        raise UsageError(f"{env_id} is no env of this package, it is a {type(env).__name__}.")
+    return env
 
 
 def make_env(

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import gymnasium as gym
 from gymnasium.utils import RecordConstructorArgs
 
-from usersim_env.env import TauEnv
+from usersim_env.env.tau_env import TauEnv
 from usersim_env.errors import UsageError
 from usersim_env.spaces import ToolAction
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
+from usersim_env.conversation.notes import known_cost
 from usersim_env.errors import UsageError, unknown
-from usersim_env.feedback import Failure
-from usersim_env.notes import known_cost
+from usersim_env.feedback.values import Failure
 from usersim_env.wrappers.base import AnyEnv, Reset, Step, TauWrapper, tau_env
 
 

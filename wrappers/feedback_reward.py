@@ -9,8 +9,8 @@ from typing import Any, Literal
 import gymnasium as gym
 
 from usersim_env.errors import UsageError, unknown
-from usersim_env.feedback import Failure, Feedback
-from usersim_env.survey import QUESTIONS
+from usersim_env.feedback.survey import QUESTIONS
+from usersim_env.feedback.values import Failure, Feedback
 from usersim_env.wrappers.base import OBJECTIVE, AnyEnv, Reset, Step, TauWrapper, objective_of
 
 SIGNALS = ("rule", *(f"survey.{question.field}" for question in QUESTIONS), "survey.mean")

@@ -8,8 +8,8 @@ from typing import Any
 
 import gymnasium as gym
 
-from usersim_env.trace import Trace
-from usersim_env.trace_file import TraceWriter
+from usersim_env.traces.file import TraceWriter
+from usersim_env.traces.trace import Trace
 from usersim_env.wrappers.base import OBJECTIVE, AnyEnv, Reset, Step, TauWrapper, objective_of, tau_env
 
 

@@ -13,9 +13,9 @@ import pytest
 from usersim_env import ScriptedUser
 from usersim_env.adapters.verifiers import REWARD
 from usersim_env.baselines import Oracle
-from usersim_env.env import TauEnv
+from usersim_env.env.tau_env import TauEnv
 from usersim_env.errors import UserSideError
-from usersim_env.rollout import RolloutSettings, rollout
+from usersim_env.rollouts import RolloutSettings, rollout
 
 vf = pytest.importorskip("verifiers.v1", reason="verifiers is not installed: make adapters")
 loaders = pytest.importorskip("verifiers.v1.utils.loaders")

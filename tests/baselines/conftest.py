@@ -9,9 +9,9 @@ import pytest
 
 from usersim_env.agent import Agent
 from usersim_env.domains import tau_bench
-from usersim_env.env import TauEnv
+from usersim_env.env.tau_env import TauEnv
 from usersim_env.errors import InstallError
-from usersim_env.trace import Trace
+from usersim_env.traces.trace import Trace
 from usersim_env.users import User
 
 Play: TypeAlias = Callable[..., Trace]

@@ -16,11 +16,11 @@ from usersim_env import ScriptedUser
 from usersim_env.baselines import best_of_n, compare_rewards
 from usersim_env.baselines.best_of_n import expected, group_up, outcome_curve, parse_mixture, values_of
 from usersim_env.baselines.compare_rewards import best, csv_rows, differs, rank
-from usersim_env.env import TauEnv
+from usersim_env.env.tau_env import TauEnv
 from usersim_env.errors import UnknownName, UsageError
-from usersim_env.feedback import Failure
-from usersim_env.trace import Trace
-from usersim_env.trace_file import TraceWriter
+from usersim_env.feedback.values import Failure
+from usersim_env.traces.file import TraceWriter
+from usersim_env.traces.trace import Trace
 
 
 @pytest.fixture(scope="module")

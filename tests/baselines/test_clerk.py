@@ -10,7 +10,7 @@ from usersim_env.baselines import Clerk
 from usersim_env.domains import World, get_domain
 from usersim_env.domains.task import Task
 from usersim_env.errors import UnknownName, UsageError
-from usersim_env.trace import Trace
+from usersim_env.traces.trace import Trace
 from usersim_env.users import ScriptedUser
 
 Play = Callable[..., Trace]

@@ -23,7 +23,7 @@ from usersim_env.adapters import trl as adapter
 from usersim_env.adapters.trl import Training
 from usersim_env.baselines import Oracle
 from usersim_env.errors import UserSideError
-from usersim_env.survey import Survey
+from usersim_env.feedback.survey import Survey
 from usersim_env.users.agenda import AgendaUser
 from usersim_env.wrappers import chatml
 

@@ -4,7 +4,7 @@ import pytest
 
 from usersim_env.baselines import Oracle
 from usersim_env.domains import get_domain
-from usersim_env.trace import Trace
+from usersim_env.traces.trace import Trace
 from usersim_env.users import ScriptedUser
 from usersim_env.users.agenda import AgendaUser
 

@@ -14,8 +14,8 @@ from usersim_env.baselines import reinforce
 from usersim_env.baselines.dialogue_moves import FEATURES, MOVES, Array, Desk, Learner, Step, probabilities
 from usersim_env.baselines.reinforce import HARD, Episode, Training, gradient, play, run, score, strangers, told, train
 from usersim_env.errors import UnknownName, UsageError
-from usersim_env.rollout import RolloutSettings, rollout
-from usersim_env.trace import Trace
+from usersim_env.rollouts import RolloutSettings, rollout
+from usersim_env.traces.trace import Trace
 from usersim_env.users.agenda import AgendaUser
 from usersim_env.wrappers import SwapUser
 

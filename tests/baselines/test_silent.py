@@ -5,7 +5,7 @@ import pytest
 from usersim_env.agent import Agent
 from usersim_env.baselines import Silent
 from usersim_env.domains import get_domain
-from usersim_env.trace import Trace
+from usersim_env.traces.trace import Trace
 from usersim_env.users import ScriptedUser
 
 BRIEF = ScriptedUser(("Hello.", "Hm."))

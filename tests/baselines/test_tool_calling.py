@@ -11,7 +11,7 @@ from usersim_env.baselines import ToolCalling
 from usersim_env.baselines.tool_calling import MALFORMED
 from usersim_env.errors import ModelError, UsageError
 from usersim_env.llm import Completion, Request
-from usersim_env.trace import Trace
+from usersim_env.traces.trace import Trace
 from usersim_env.users import ScriptedUser
 
 USER = ScriptedUser(("ada@mock.example, move it to wednesday", "yes"))

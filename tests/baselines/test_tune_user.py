@@ -17,8 +17,8 @@ from usersim_env.baselines.tune_user_judging import known_persona, play
 from usersim_env.errors import UsageError
 from usersim_env.gap.usi.likeness_reward import likeness_reward
 from usersim_env.gap.usi.target import PARTS, Target, write_target
-from usersim_env.trace import Seat, Terms, Trace
-from usersim_env.trace_file import TraceWriter
+from usersim_env.traces.file import TraceWriter
+from usersim_env.traces.trace import Seat, Terms, Trace
 from usersim_env.users.agenda import PERSONAS, Persona
 
 TASKS = {

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from usersim_env import scoring
 from usersim_env.domains import Domain, Task, World, get_domain, tau_bench
 from usersim_env.domains.canonical import copied
 from usersim_env.domains.upstream_engine import UpstreamEngine
 from usersim_env.errors import InstallError
+from usersim_env.feedback import scoring
 from usersim_env.messages import ToolCall, ToolResult
 
 SPLITS = {"retail/test": 115, "retail/train": 500, "retail/dev": 20, "airline/test": 50}

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from usersim_env.feedback import Effort, Failure
-from usersim_env.survey import FIELDS, label_for
-from usersim_env.trace import Provenance, Seat, Trace
+from usersim_env.feedback.survey import FIELDS, label_for
+from usersim_env.feedback.values import Effort, Failure
+from usersim_env.traces.trace import Provenance, Seat, Trace
 
 AGENT = Seat("agent", "clerk", {"skip_confirmation": 0.1}, privileged=True)
 SIM = Seat("agenda", "cooperative")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from usersim_env.cli import main
-from usersim_env.trace import Trace
-from usersim_env.trace_file import TraceWriter
+from usersim_env.traces.file import TraceWriter
+from usersim_env.traces.trace import Trace
 
 
 def write(path: Path, traces: Sequence[Trace]) -> str:
@@ -58,7 +58,7 @@ def test_one_sentence_and_exit_code_2(name: str, make: Any, tmp_path: Path, caps
 
 
 def test_the_switches_reach_the_report(make: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from usersim_env.trace import Terms
+    from usersim_env.traces.trace import Terms
 
     gated = Terms("gated", training=False)
     sim = write(tmp_path / "a.jsonl", make.side(make.SIM, [[1.0], [0.0]]))

@@ -21,15 +21,15 @@ import pytest
 
 from tests.gap.conftest import HUMAN, REFERENCE, SIM, make_side
 from usersim_env.baselines import Clerk
-from usersim_env.behaviour import hidden_turns
 from usersim_env.errors import TraceError
+from usersim_env.feedback.behaviour import hidden_turns
+from usersim_env.feedback.survey import FIELDS, Survey
 from usersim_env.gap import GapSettings, compare, write_report
 from usersim_env.gap.episodes import read_episodes
 from usersim_env.gap.tables import footnotes
-from usersim_env.rollout import RolloutSettings, rollout
-from usersim_env.survey import FIELDS, Survey
-from usersim_env.trace import Trace
-from usersim_env.trace_file import read_traces
+from usersim_env.rollouts import RolloutSettings, rollout
+from usersim_env.traces.file import read_traces
+from usersim_env.traces.trace import Trace
 
 FEW = GapSettings(replicates=200)
 _MEASURE = """

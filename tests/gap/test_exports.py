@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from usersim_env.feedback import Failure
+from usersim_env.feedback.values import Failure
 from usersim_env.gap import GapResult, GapSettings, compare, plot_style, write_report
 from usersim_env.gap.exports import markdown, numbers_csv
-from usersim_env.trace import Seat
+from usersim_env.traces.trace import Seat
 
 FAST = GapSettings(replicates=200)
 

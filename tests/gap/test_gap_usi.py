@@ -16,8 +16,8 @@ from usersim_env.cli import main
 from usersim_env.gap import GapResult, GapSettings, compare, print_tables, write_report
 from usersim_env.gap.exports import numbers_csv
 from usersim_env.gap.usi import user_sim_index
-from usersim_env.trace import Trace
-from usersim_env.trace_file import TraceWriter
+from usersim_env.traces.file import TraceWriter
+from usersim_env.traces.trace import Trace
 
 DIFFICULTY = {f"mock/test/{task}": task / 10 for task in range(10)}
 FAST = GapSettings(replicates=100, usi=True, difficulty=DIFFICULTY)

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from usersim_env.feedback.survey import FIELDS
 from usersim_env.gap import GapSettings, compare
 from usersim_env.gap.judgement import ROWS, Judgement, judgement, spearman
 from usersim_env.gap.sides import Side
-from usersim_env.survey import FIELDS
 
 FAILED, POLICY, PARTLY, DONE, FULLY = FIELDS["task_success"].answers
 

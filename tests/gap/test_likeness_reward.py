@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from usersim_env.behaviour import DIMENSIONS, FEATURES
 from usersim_env.errors import TermsError, UsageError
+from usersim_env.feedback.behaviour import DIMENSIONS, FEATURES
 from usersim_env.gap.bootstrap import DEGENERATE, BootstrapSettings
 from usersim_env.gap.usi import user_sim_index
 from usersim_env.gap.usi.likeness_gain import likeness_gain
@@ -24,7 +24,7 @@ from usersim_env.gap.usi.likeness_reward import (
 )
 from usersim_env.gap.usi.target import BINS, OVERALL, Target, TargetRow
 from usersim_env.multi_agent import AGENT, USER, tau_v0
-from usersim_env.trace import Seat, Terms
+from usersim_env.traces.trace import Seat, Terms
 
 FULL = {name: 10.0 + i for i, name in enumerate(FEATURES)}
 TASK = {"task_id": "mock/train/0"}

@@ -17,11 +17,11 @@ import pytest
 from usersim_env import ScriptedUser
 from usersim_env.agent import Action, AgentSession, Observation
 from usersim_env.baselines import Oracle, Silent
+from usersim_env.conversation.scene import Scene
 from usersim_env.errors import UnknownName, UsageError, UserSideError
+from usersim_env.feedback.survey import label_for
 from usersim_env.gap import ComparisonWarning, GapMonitor, History, MonitorSettings, MonitorWarning
-from usersim_env.scene import Scene
-from usersim_env.survey import label_for
-from usersim_env.trace import Terms
+from usersim_env.traces.trace import Terms
 from usersim_env.users.base import User, UserSession
 
 BEST, WORST = (label_for("overall_score", level) for level in (1.0, 0.0))

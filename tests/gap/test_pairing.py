@@ -8,7 +8,7 @@ import pytest
 
 from usersim_env.errors import UsageError
 from usersim_env.gap.pairing import ComparisonWarning, natural, pair
-from usersim_env.trace import Seat
+from usersim_env.traces.trace import Seat
 
 
 @pytest.mark.filterwarnings("ignore:.*have failed and are not scored")

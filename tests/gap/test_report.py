@@ -12,11 +12,11 @@ import pytest
 from rich.console import Console
 
 from usersim_env.errors import InstallError, UsageError
-from usersim_env.feedback import Failure
+from usersim_env.feedback.values import Failure
 from usersim_env.gap import ComparisonWarning, GapResult, GapSettings, compare, plot_style, print_tables, write_report
 from usersim_env.gap.sections import sections
 from usersim_env.gap.wording import signed
-from usersim_env.trace import Seat, Terms
+from usersim_env.traces.trace import Seat, Terms
 
 FAST = GapSettings(replicates=500)
 EVIL = '<script>alert("x")</script>'

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from usersim_env import gap
-from usersim_env.behaviour import behaviour_features
 from usersim_env.errors import UsageError
-from usersim_env.feedback import Failure
+from usersim_env.feedback.behaviour import behaviour_features
+from usersim_env.feedback.survey import FIELDS
+from usersim_env.feedback.values import Failure
 from usersim_env.gap import ComparisonWarning, GapResult, GapSettings, compare
 from usersim_env.gap.bootstrap import DEGENERATE, ONE_TASK
 from usersim_env.gap.sections import detectable_sentence
-from usersim_env.survey import FIELDS
-from usersim_env.trace import Terms
+from usersim_env.traces.trace import Terms
 
 FAST = GapSettings(replicates=1000)
 YES, NO = "Yes - Task completed", "No - Task failed"

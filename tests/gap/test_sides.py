@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from usersim_env.feedback import Failure
+from usersim_env.feedback.values import Failure
 from usersim_env.gap.sides import FailureCount, Side, describe_user, nature
-from usersim_env.trace import Seat, Terms
+from usersim_env.traces.trace import Seat, Terms
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from usersim_env.gap.usi.target import (
     read_target,
     write_target,
 )
-from usersim_env.trace import Seat, Terms
+from usersim_env.traces.trace import Seat, Terms
 
 STUDY = Terms("study data: research only, no training", training=False)
 PEOPLE = Seat("human", "12 people")

@@ -16,11 +16,11 @@ from usersim_env.agent import Action, AgentSession, Observation
 from usersim_env.baselines import Clerk
 from usersim_env.cli import main
 from usersim_env.errors import UsageError
-from usersim_env.feedback import Failure
+from usersim_env.feedback.values import Failure
 from usersim_env.gap import ComparisonWarning, GapSettings, compare
 from usersim_env.gap.tables import footnotes
-from usersim_env.rollout import RolloutResult, RolloutSettings, rollout
-from usersim_env.trace import Trace
+from usersim_env.rollouts import RolloutResult, RolloutSettings, rollout
+from usersim_env.traces.trace import Trace
 
 FAST = GapSettings(replicates=200)
 TASKS = [f"retail/test/{number}" for number in range(12)]

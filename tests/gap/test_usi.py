@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from usersim_env.behaviour import FEATURES
+from usersim_env.feedback.behaviour import FEATURES
 from usersim_env.gap.usi import HUMAN, UsiResult, user_sim_index
 from usersim_env.importers import ImportSettings, import_files
 from usersim_env.importers.export import to_tau_usi
-from usersim_env.trace import Trace
-from usersim_env.trace_file import TraceWriter
+from usersim_env.traces.file import TraceWriter
+from usersim_env.traces.trace import Trace
 
 STUDY: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data" / "study.json").read_text(encoding="utf-8"))
 SURVEYS = {"surveys": STUDY["surveys_of_human_sessions"], "human_re_rating": STUDY["human_re_rating"]}

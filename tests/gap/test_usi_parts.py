@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from usersim_env.behaviour import DIMENSIONS, FEATURES
+from usersim_env.feedback.behaviour import DIMENSIONS, FEATURES
 from usersim_env.gap.usi.agreement import batch_agreements, second_rating, session_agreement
 from usersim_env.gap.usi.calibration import calibration_error, given_difficulty, pooled_difficulty
 from usersim_env.gap.usi.result import HUMAN, Scores, UsiRow, spread

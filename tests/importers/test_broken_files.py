@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from usersim_env.errors import TraceError
 from usersim_env.importers import FORMATS, ImportSettings, import_files, import_to_file
-from usersim_env.trace_file import read_traces
+from usersim_env.traces.file import read_traces
 
 CALL = {"id": "c", "type": "function", "function": {"name": "think", "arguments": '{"thought": "x"}'}}
 CHAT: list[Any] = [

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from usersim_env.conversation import AgentTurn, Conversation, Ended, SurveyTurn
+from usersim_env.conversation.machine import AgentTurn, Conversation, Ended, SurveyTurn
+from usersim_env.conversation.rules import Rules
 from usersim_env.domains import World, get_domain, get_task
 from usersim_env.errors import TermsError, UnknownName, UsageError
-from usersim_env.feedback import Failure
+from usersim_env.feedback.survey import QUESTIONS, Survey
+from usersim_env.feedback.values import Failure
 from usersim_env.importers import export_file, import_files, openai_messages, tau_usi, to_openai, to_tau_usi
 from usersim_env.importers.episode import ImportSettings
 from usersim_env.messages import ToolCall
-from usersim_env.provenance import make_trace
-from usersim_env.rules import Rules
-from usersim_env.survey import QUESTIONS, Survey
-from usersim_env.trace import Seat, Terms, Trace
+from usersim_env.traces.provenance import make_trace
+from usersim_env.traces.trace import Seat, Terms, Trace
 
 # No test may depend on the time or on what earlier runs found.
 steady = settings(deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])

@@ -11,7 +11,7 @@ import pytest
 from usersim_env.cli import main, parser
 from usersim_env.domains import World, get_domain, get_task
 from usersim_env.importers.tau_usi import TERMS
-from usersim_env.trace_file import read_traces
+from usersim_env.traces.file import read_traces
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:

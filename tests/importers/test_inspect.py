@@ -16,7 +16,7 @@ from usersim_env.gap import GapSettings, compare
 from usersim_env.importers import ImportResult, ImportSettings, import_files
 from usersim_env.importers.chat import as_message
 from usersim_env.importers.layout import unpack
-from usersim_env.trace import Trace
+from usersim_env.traces.trace import Trace
 
 LONG = "I ordered a lamp in May. " * 12
 MESSAGES: list[dict[str, Any]] = [

@@ -11,7 +11,7 @@ import pytest
 from usersim_env.domains import get_task
 from usersim_env.errors import TraceError, UsageError
 from usersim_env.importers import ImportResult, ImportSettings, import_files
-from usersim_env.trace import Terms, Trace
+from usersim_env.traces.trace import Terms, Trace
 
 MOVE = {"name": "move_ticket", "arguments": '{"ticket_id": "T-1001", "day": "friday"}'}
 CHAT: list[dict[str, Any]] = [

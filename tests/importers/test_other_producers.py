@@ -12,7 +12,7 @@ from usersim_env.cli import main
 from usersim_env.errors import TraceError, UsageError
 from usersim_env.gap import ComparisonWarning, GapSettings, compare
 from usersim_env.importers import ImportResult, ImportSettings, import_files
-from usersim_env.trace import Trace
+from usersim_env.traces.trace import Trace
 
 FEW = GapSettings(replicates=100)
 TALK = [

@@ -13,8 +13,8 @@ from usersim_env.domains import get_task
 from usersim_env.errors import TraceError
 from usersim_env.importers import ImportSettings, import_files, simulation_run
 from usersim_env.importers.layout import unpack
-from usersim_env.rescore import rescore
-from usersim_env.trace import Trace
+from usersim_env.importers.rescore import rescore
+from usersim_env.traces.trace import Trace
 
 
 def said(role: str, content: str | None, **fields: Any) -> dict[str, Any]:

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from usersim_env.behaviour import behaviour_features
-from usersim_env.conversation import Conversation
+from usersim_env.conversation.machine import Conversation
 from usersim_env.domains import World, get_domain, get_task
 from usersim_env.errors import TraceError
+from usersim_env.feedback.behaviour import behaviour_features
 from usersim_env.importers import ImportSettings, import_files, to_openai
 from usersim_env.importers.chat import as_message
 from usersim_env.importers.layout import unpack
-from usersim_env.recorded_task import task_of
-from usersim_env.rescore import rescore
-from usersim_env.trace import Terms, Trace
-from usersim_env.trace_file import TraceWriter
+from usersim_env.importers.rescore import rescore
+from usersim_env.traces.file import TraceWriter
+from usersim_env.traces.recorded_task import task_of
+from usersim_env.traces.trace import Terms, Trace
 
 RUNS = "tau/gpt-4o-airline-trial0.json"
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from usersim_env.behaviour import behaviour_features
-from usersim_env.conversation import Conversation
+from usersim_env.conversation.machine import Conversation
 from usersim_env.domains import World, get_domain, get_task
 from usersim_env.errors import TermsError, TraceError
+from usersim_env.feedback.behaviour import behaviour_features
 from usersim_env.importers import ImportResult, ImportSettings, import_files, to_tau_usi
 from usersim_env.importers.tau_usi import TERMS
 from usersim_env.messages import ToolCall
-from usersim_env.trace import Terms, Trace
-from usersim_env.trace_file import TraceWriter, read_traces
+from usersim_env.traces.file import TraceWriter, read_traces
+from usersim_env.traces.trace import Terms, Trace
 
 Session = dict[str, Any]
 TASKS = [*get_domain("retail").tasks(), *get_domain("airline").tasks()]

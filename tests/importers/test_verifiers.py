@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from usersim_env.importers import ImportResult, ImportSettings, import_files
-from usersim_env.trace import Trace
+from usersim_env.traces.trace import Trace
 
 CALL = {"id": "c1", "type": "function", "name": "find_order", "arguments": '{"number": 7}'}
 TALK: list[dict[str, Any]] = [

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from usersim_env.errors import ModelError
+from usersim_env.feedback.survey import QUESTIONS
 from usersim_env.llm import Completion, Model, ModelSession, Request
-from usersim_env.survey import QUESTIONS
 
 GOOD_FORM = json.dumps({question.field: list(question.answers)[-1] for question in QUESTIONS})
 

@@ -11,7 +11,7 @@ import pytest
 from usersim_env.cli import main
 from usersim_env.gap.usi.files import read_surveys
 from usersim_env.llm import Model, prices
-from usersim_env.trace_file import read_traces
+from usersim_env.traces.file import read_traces
 
 pytestmark = [
     pytest.mark.usefixtures("imported"),

@@ -18,8 +18,8 @@ from tests.llm.conftest import Server
 from tests.llm.test_faults import FAULTS, QUOTED, STOP, Fault
 from usersim_env.agent import Action, AgentSession, Observation
 from usersim_env.llm import Model
-from usersim_env.rollout import RolloutSettings, failure_name, rollout_async
-from usersim_env.trace import Trace
+from usersim_env.rollouts import RolloutSettings, failure_name, rollout_async
+from usersim_env.traces.trace import Trace
 from usersim_env.users.llm import LLMUser
 
 pytestmark = [

@@ -11,12 +11,12 @@ import gymnasium as gym
 import pytest
 
 import usersim_env  # noqa: F401 - registers the ids
-from usersim_env.conversation import AgentTurn, Conversation, SurveyTurn, UserTurn
+from usersim_env.conversation.machine import AgentTurn, Conversation, SurveyTurn, UserTurn
+from usersim_env.conversation.rules import Rules
 from usersim_env.domains import World, get_domain
+from usersim_env.env.raised import user_failure
 from usersim_env.llm import Model
 from usersim_env.messages import ToolCall
-from usersim_env.raised import user_failure
-from usersim_env.rules import Rules
 from usersim_env.users.llm import LLMUser
 
 pytestmark = [

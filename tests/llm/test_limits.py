@@ -15,7 +15,7 @@ from usersim_env.baselines.tool_calling import ToolCalling
 from usersim_env.errors import UsageError
 from usersim_env.llm import Completion, Model, ModelSession, Request
 from usersim_env.llm.limits import Gate, gate
-from usersim_env.rollout import RolloutSettings, rollout, rollout_async
+from usersim_env.rollouts import RolloutSettings, rollout, rollout_async
 from usersim_env.users.llm import LLMUser
 
 ASK = Request(({"role": "user", "content": "Hello"},))

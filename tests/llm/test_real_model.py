@@ -11,12 +11,12 @@ import gymnasium as gym
 import pytest
 
 import usersim_env  # noqa: F401 - registers the ids
+from usersim_env.conversation.scene import Scene
 from usersim_env.domains import get_task
+from usersim_env.feedback.survey import FIELDS
 from usersim_env.llm import Cassette, Model, ModelSession, Request
 from usersim_env.messages import Say
-from usersim_env.scene import Scene
-from usersim_env.survey import FIELDS
-from usersim_env.trace import Trace
+from usersim_env.traces.trace import Trace
 from usersim_env.users.llm import LLMUser
 
 pytestmark = [

@@ -17,8 +17,8 @@ import pytest
 
 from tests.llm.reasoning_formats import READABLE, SECRET
 from tests.llm.test_thoughts import READERS, REFUSED
+from usersim_env.conversation.scene import Scene
 from usersim_env.messages import Say
-from usersim_env.scene import Scene
 from usersim_env.users.llm import LLMUser
 
 MARK = "\x02"

@@ -14,11 +14,11 @@ import pytest
 from tests.llm.reasoning_formats import READABLE, SECRET, UNREADABLE, WORDS
 from usersim_env.adapters import ChatEpisode, EpisodeSettings
 from usersim_env.baselines.tool_calling import ToolCalling
+from usersim_env.conversation.scene import Scene
 from usersim_env.errors import BadReply, InvalidAction, ModelError
+from usersim_env.feedback.survey import QUESTIONS
 from usersim_env.llm import Completion, Request, Unreadable, read_written
 from usersim_env.messages import Say, Stop
-from usersim_env.scene import Scene
-from usersim_env.survey import QUESTIONS
 from usersim_env.users.base import User, UserSession
 from usersim_env.users.llm.reading import read_turn, says_yes, without_thought
 from usersim_env.users.llm.survey_form import read_answers

@@ -14,13 +14,13 @@ import gymnasium as gym
 import pytest
 
 import usersim_env  # noqa: F401 - registers the ids
+from usersim_env.conversation.scene import Scene
+from usersim_env.env.raised import user_failure
 from usersim_env.errors import InstallError, ModelError, UnknownName, UsageError, UserSideError
-from usersim_env.feedback import Failure
+from usersim_env.feedback.survey import QUESTIONS, Survey
+from usersim_env.feedback.values import Failure
 from usersim_env.llm import Cassette, Completion, Model
 from usersim_env.messages import Message, Say, Stop
-from usersim_env.raised import user_failure
-from usersim_env.scene import Scene
-from usersim_env.survey import QUESTIONS, Survey
 from usersim_env.users.llm import LLMUser
 from usersim_env.users.llm.prompts import EXAMPLE, NAMES, STOP, fill, text
 

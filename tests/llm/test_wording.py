@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from usersim_env.conversation.scene import Scene
 from usersim_env.domains.user_prompt import HASHES, user_prompt
 from usersim_env.errors import InstallError, UsageError
 from usersim_env.messages import Message
-from usersim_env.scene import Scene
 from usersim_env.users.llm.spec import make_llm_user
 from usersim_env.users.llm.user import LLMUser
 

@@ -17,9 +17,9 @@ from usersim_env.errors import Abandoned, UnknownName, UsageError
 from usersim_env.multi_agent import AGENT, USER, PolicyUser, UserPolicy, UserSeat, tau_v0
 from usersim_env.multi_agent.actions import UserAction, as_action, read_user_action
 from usersim_env.registration import env_id
-from usersim_env.rollout import RolloutSettings, agent_seed, rollout_async
-from usersim_env.rollout import play as play_alone
-from usersim_env.trace import Seat
+from usersim_env.rollouts import RolloutSettings, agent_seed, rollout_async
+from usersim_env.rollouts import play as play_alone
+from usersim_env.traces.trace import Seat
 from usersim_env.users.agenda import AgendaUser
 from usersim_env.users.replay import ReplayUser
 

@@ -12,7 +12,7 @@ import gymnasium as gym
 import pytest
 
 from usersim_env import Failure, Scene, ScriptedUser, UserSession, read_traces
-from usersim_env.conversation import Outcome
+from usersim_env.conversation.machine import Outcome
 from usersim_env.domains import Task, get_domain
 from usersim_env.errors import InvalidAction, UnknownName, UsageError
 from usersim_env.multi_agent import AGENT, USER, UserPolicy, tau_v0

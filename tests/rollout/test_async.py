@@ -21,9 +21,9 @@ from usersim_env import Failure, Say, ScriptedUser, Stop, Survey, Trace, User, U
 from usersim_env.agent import Action, Observation
 from usersim_env.baselines.clerk import Clerk
 from usersim_env.baselines.silent import Silent
+from usersim_env.env.threads import Threads
 from usersim_env.errors import Abandoned, UnknownName, UsageError, UserSideError, UsersimError
-from usersim_env.rollout import RolloutResult, RolloutSettings, rollout, rollout_async, rollout_stream
-from usersim_env.threads import Threads
+from usersim_env.rollouts import RolloutResult, RolloutSettings, rollout, rollout_async, rollout_stream
 from usersim_env.users.agenda import AgendaUser
 
 TASKS = [f"mock/test/{i}" for i in range(4)]
@@ -377,7 +377,7 @@ def test_a_fault_that_is_nobodys_ends_the_rollout(tmp_path: Path, monkeypatch: p
     def write(self: Any, trace: Trace) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("usersim_env.trace_file.TraceWriter.write", write)
+    monkeypatch.setattr("usersim_env.traces.file.TraceWriter.write", write)
     with pytest.raises(OSError, match="disk full"):
         at_once(Moves(), settings(tmp_path / "t.jsonl"))
 

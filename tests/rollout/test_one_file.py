@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from usersim_env import ScriptedUser, TraceWriter, claim, read_traces
+from usersim_env import ScriptedUser, TraceWriter, read_traces
 from usersim_env.baselines.silent import Silent
-from usersim_env.claim import claimed
 from usersim_env.cli import main
 from usersim_env.errors import UsageError
-from usersim_env.rollout import RolloutSettings, rollout, rollout_async, rollout_stream
-from usersim_env.trace_file import iter_traces
+from usersim_env.jsonl import claim
+from usersim_env.jsonl.claim import claimed
+from usersim_env.rollouts import RolloutSettings, rollout, rollout_async, rollout_stream
+from usersim_env.traces.file import iter_traces
 
 TASKS = [f"mock/test/{i}" for i in range(4)]
 USER = ScriptedUser(("hi", "yes"))
@@ -113,7 +114,7 @@ WAITING = """
 import sys, time
 from usersim_env import ScriptedUser
 from usersim_env.baselines.silent import Silent
-from usersim_env.rollout import RolloutSettings, rollout
+from usersim_env.rollouts import RolloutSettings, rollout
 
 class Waiting(Silent):
     def begin(self, info, seed):

@@ -11,8 +11,8 @@ import pytest
 
 from usersim_env import Failure, ScriptedUser, Trace
 from usersim_env.baselines.silent import Silent
-from usersim_env.rollout import ProgressBar, RolloutSettings, rollout, rollout_async
-from usersim_env.rollout.progress import Tally
+from usersim_env.rollouts import ProgressBar, RolloutSettings, rollout, rollout_async
+from usersim_env.rollouts.progress import Tally
 
 PLAIN = RolloutSettings(["mock/test/0"], keywords={"user": ScriptedUser()}, progress=False)
 

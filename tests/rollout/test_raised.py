@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from usersim_env import raised
 from usersim_env.agent import Action, AgentSession, Observation
 from usersim_env.baselines import Oracle
 from usersim_env.cli import main
+from usersim_env.conversation.scene import Scene
+from usersim_env.env import raised
 from usersim_env.errors import UsageError, UserSideError
 from usersim_env.messages import Say, Stop
-from usersim_env.rollout import RolloutSettings, rollout, rollout_async
-from usersim_env.scene import Scene
-from usersim_env.trace_file import read_traces
+from usersim_env.rollouts import RolloutSettings, rollout, rollout_async
+from usersim_env.traces.file import read_traces
 from usersim_env.users import ScriptedUser, User, UserSession
 
 MESSAGE = "my own mistake"
@@ -86,7 +86,7 @@ def test_the_first_of_each_kind_is_shown_with_its_traceback(
     agent, changes, error, name = SEATS[seat]
     result = run(how, agent, settings(**changes))
     assert result.failed == {name: 8} and result.success is None
-    (record,) = [record for record in caplog.records if record.name == "usersim_env.raised"]
+    (record,) = [record for record in caplog.records if record.name == "usersim_env.env.raised"]
     assert record.levelno == logging.ERROR and record.exc_info is not None and record.exc_info[0] is error
     assert f"The {seat} raised an exception" in caplog.text and "test_raised.py" in caplog.text
     assert MESSAGE in result.traces[0].failure.message and str(Path.cwd()) not in result.traces[0].failure.message

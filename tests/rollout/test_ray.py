@@ -22,9 +22,9 @@ from usersim_env.baselines.clerk import Clerk
 from usersim_env.baselines.silent import Silent
 from usersim_env.domains import read_domain
 from usersim_env.errors import InstallError, UnknownName, UsageError, WorkerLost
-from usersim_env.rollout import RaySettings, RolloutSettings, rollout
-from usersim_env.rollout.on_ray import require_ray, run_on_ray
-from usersim_env.trace_file import iter_traces
+from usersim_env.rollouts import RaySettings, RolloutSettings, rollout
+from usersim_env.rollouts.on_ray import require_ray, run_on_ray
+from usersim_env.traces.file import iter_traces
 
 if importlib.util.find_spec("ray") is None:
     pytest.skip("Ray is not installed: `make ray` installs it and runs these tests", allow_module_level=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from usersim_env import ScriptedUser, read_traces
 from usersim_env.agent import Action, Observation
-from usersim_env.rollout import RolloutResult, RolloutSettings, rollout
+from usersim_env.rollouts import RolloutResult, RolloutSettings, rollout
 
 TASKS = tuple(f"mock/test/{i}" for i in range(3))
 

@@ -20,8 +20,8 @@ from usersim_env.agent import Action, Observation
 from usersim_env.baselines.oracle import Oracle
 from usersim_env.baselines.silent import Silent
 from usersim_env.errors import UnknownName, UsageError, UserSideError
-from usersim_env.rollout import RolloutResult, RolloutSettings, agent_seed, rollout, select_tasks
-from usersim_env.trace_file import iter_traces
+from usersim_env.rollouts import RolloutResult, RolloutSettings, agent_seed, rollout, select_tasks
+from usersim_env.traces.file import iter_traces
 
 TASKS = [f"mock/test/{i}" for i in range(4)]
 USER = ScriptedUser(("hi", "yes"), answers={"reuse": "Maybe"})
@@ -254,7 +254,7 @@ def test_broken_off_episode_is_run_again(tmp_path: Path) -> None:
 SLOW = """
 import os, sys, time
 from usersim_env.baselines.silent import Silent
-from usersim_env.rollout import RolloutSettings, rollout
+from usersim_env.rollouts import RolloutSettings, rollout
 from usersim_env import ScriptedUser
 
 class Slow(Silent):

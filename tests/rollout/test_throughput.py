@@ -23,7 +23,7 @@ from usersim_env.agent import Action, Observation
 from usersim_env.baselines.silent import Silent
 from usersim_env.baselines.tool_calling import ToolCalling
 from usersim_env.llm import Model, close_connections, transport
-from usersim_env.rollout import RolloutSettings, play, rollout_async, rollout_stream
+from usersim_env.rollouts import RolloutSettings, play, rollout_async, rollout_stream
 from usersim_env.users.llm import LLMUser
 
 AT_ONCE = 256

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from usersim_env.feedback.survey import QUESTIONS, Survey
 from usersim_env.messages import Say, Stop
+from usersim_env.person.session import PersonSession
+from usersim_env.person.settings import StudySettings
+from usersim_env.person.wire import Act, Leave, Move
 from usersim_env.study.agents import agent_side
 from usersim_env.study.records import Sitting
-from usersim_env.study.session import PersonSession
-from usersim_env.study.settings import StudySettings
 from usersim_env.study.study import Study
-from usersim_env.study.wire import Act, Leave, Move
-from usersim_env.survey import QUESTIONS, Survey
 
 SURVEY = Survey({q.field: list(q.answers)[1] for q in QUESTIONS})
 _moves = itertools.count(1)

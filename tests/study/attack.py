@@ -18,11 +18,11 @@ import pytest
 
 from tests.study.people import Person, Server, served
 from usersim_env.domains import get_task
-from usersim_env.study import sockets
+from usersim_env.person import sockets
+from usersim_env.person.limits import Bucket
+from usersim_env.person.settings import StudySettings
+from usersim_env.person.web import HEADERS
 from usersim_env.study.agents import Transcript
-from usersim_env.study.limits import Bucket
-from usersim_env.study.settings import StudySettings
-from usersim_env.study.web import HEADERS
 
 TASKS = ("mock/train/0", "mock/train/1", "mock/test/0", "mock/test/2")
 

@@ -24,7 +24,7 @@ from websockets.exceptions import InvalidMessage
 from tests.study.people import ANSWERS, ConnectionClosed, Person, request
 from usersim_env.messages import RESPOND
 from usersim_env.study import database
-from usersim_env.trace import Trace
+from usersim_env.traces.trace import Trace
 
 T = TypeVar("T")
 _DOWN = (ConnectionClosed, InvalidMessage, OSError, EOFError)

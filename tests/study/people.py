@@ -16,14 +16,14 @@ import uvicorn
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
+from usersim_env.feedback.survey import QUESTIONS
+from usersim_env.person.connections import Connections
+from usersim_env.person.local import uvicorn_config
+from usersim_env.person.settings import ServerSettings, StudySettings
+from usersim_env.person.transport import listen
 from usersim_env.study.agents import agent_side
-from usersim_env.study.connections import Connections
-from usersim_env.study.local import uvicorn_config
 from usersim_env.study.server import study_app
-from usersim_env.study.settings import ServerSettings, StudySettings
 from usersim_env.study.study import Study
-from usersim_env.study.transport import listen
-from usersim_env.survey import QUESTIONS
 
 TOKEN = "the-admin-token-of-the-tests"
 ANSWERS = {q.field: list(q.answers)[1] for q in QUESTIONS}

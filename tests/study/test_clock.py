@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from tests.study.alone import Clock
-from usersim_env.conversation import Event
+from usersim_env.conversation.machine import Event
+from usersim_env.person.clock import LONGEST, SittingClock, Stopwatch
+from usersim_env.person.settings import StudySettings
 from usersim_env.study import acting
 from usersim_env.study.agents import Situation, agent_side
-from usersim_env.study.clock import LONGEST, SittingClock, Stopwatch
 from usersim_env.study.closing import waits
 from usersim_env.study.deadlines import overdue
-from usersim_env.study.settings import StudySettings
 
 HOUR = 3600.0
 

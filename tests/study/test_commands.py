@@ -19,7 +19,7 @@ from usersim_env.cli import main
 from usersim_env.commands.serve import load_agent, provider_of
 from usersim_env.errors import UsageError
 from usersim_env.llm import Completion, Request
-from usersim_env.study.settings import ServerSettings
+from usersim_env.person.settings import ServerSettings
 
 MODULE = """
 async def serve_customer(messages, info):

@@ -19,9 +19,9 @@ from tests.study.attack import good_agent, study
 from tests.study.people import Server, served
 from usersim_env.cli import main
 from usersim_env.errors import UsageError
-from usersim_env.study.connections import network_of, read_networks, room_for
-from usersim_env.study.settings import ServerSettings
-from usersim_env.study.transport import HttpConnection
+from usersim_env.person.connections import network_of, read_networks, room_for
+from usersim_env.person.settings import ServerSettings
+from usersim_env.person.transport import HttpConnection
 
 ELSEWHERE = "127.0.0.2"
 

@@ -16,13 +16,13 @@ import pytest
 from tests.study.people import Person, served
 from tests.study.test_study import PROLIFIC, finish, helpful, talk
 from usersim_env import read_traces
+from usersim_env.person.settings import StudySettings
+from usersim_env.person.words import earlier_consent_html
 from usersim_env.study.agents import agent_side
 from usersim_env.study.consent import UNKNOWN_LICENCE, consent_of
 from usersim_env.study.export import export_study
-from usersim_env.study.settings import StudySettings
 from usersim_env.study.study import ConsentChanged, Study
-from usersim_env.study.words import earlier_consent_html
-from usersim_env.trace import Terms
+from usersim_env.traces.trace import Terms
 
 Settings = Callable[..., StudySettings]
 

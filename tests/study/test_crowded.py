@@ -17,7 +17,7 @@ from websockets.exceptions import InvalidHandshake
 
 from tests.study.people import Person
 from tests.study.serving import ServerProcess
-from usersim_env.study.connections import raise_descriptor_limit
+from usersim_env.person.connections import raise_descriptor_limit
 
 ATTACKER, NEWCOMER = "127.0.0.3", "127.0.0.2"
 _REQUEST = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"

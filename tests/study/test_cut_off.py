@@ -14,10 +14,10 @@ import pytest
 from tests.study.people import ConnectionClosed, Person, served
 from tests.study.proof_agents import at_once
 from usersim_env.agent import Action
+from usersim_env.person.limits import MAX_TABS
+from usersim_env.person.settings import StudySettings
 from usersim_env.study import database
 from usersim_env.study.admin import admin_token
-from usersim_env.study.limits import MAX_TABS
-from usersim_env.study.settings import StudySettings
 from usersim_env.study.store import Job, Store
 from usersim_env.study.study import CannotJoin
 

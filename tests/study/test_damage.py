@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from tests.study.alone import Clock, Guest, guest, opened
+from usersim_env.person.settings import StudySettings
 from usersim_env.study import database
 from usersim_env.study.export import export_study
 from usersim_env.study.overview import conversation, overview
-from usersim_env.study.settings import StudySettings
 from usersim_env.study.study import Study
-from usersim_env.trace_file import read_traces
+from usersim_env.traces.file import read_traces
 
 VICTIM = 2  # number of the sitting that is damaged; it is open, with two events
 

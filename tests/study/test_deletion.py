@@ -15,9 +15,9 @@ import pytest
 from tests.study.people import served
 from usersim_env.cli import main
 from usersim_env.errors import UsageError
+from usersim_env.person.settings import StudySettings
 from usersim_env.study import database
 from usersim_env.study.deletion import erase, forget_person
-from usersim_env.study.settings import StudySettings
 
 WORDS = "MARKER-of-{}-who-wants-a-repair-on-tuesday "
 

@@ -25,7 +25,7 @@ from tests.study.test_kills import AGENTS, Killing
 from usersim_env.study import database
 from usersim_env.study.deletion import forget_person
 from usersim_env.study.export import export_study
-from usersim_env.trace_file import read_traces
+from usersim_env.traces.file import read_traces
 
 PHASES = ("before the first word", "after two turns", "while the agent answers", "at the survey", "at the end")
 

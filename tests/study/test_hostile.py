@@ -31,8 +31,9 @@ from tests.study.attack import (
     without_rates,
 )
 from tests.study.people import ANSWERS, ConnectionClosed, Person, Server
-from usersim_env.study import database, sockets, transport
-from usersim_env.study.limits import BAD_FRAMES, MAX_FRAME, MAX_TABS, OncePerMinute
+from usersim_env.person import sockets, transport
+from usersim_env.person.limits import BAD_FRAMES, MAX_FRAME, MAX_TABS, OncePerMinute
+from usersim_env.study import database
 
 COUNT, AT_ONCE = 10_000, 50
 CODES = {"stale", "not_your_turn", "empty", "too_long", "incomplete", "bad_frame"}
@@ -372,7 +373,7 @@ def test_a_page_that_reads_nothing_is_let_go(tmp_path: Path, caplog: pytest.LogC
 def test_a_message_passes_once_a_minute_and_says_how_many_did_not(caplog: pytest.LogCaptureFixture) -> None:
     logger, once = logging.getLogger("test.once"), OncePerMinute()
     logger.addFilter(once)
-    with patch("usersim_env.study.limits.time.monotonic", side_effect=[1, 2, 3, 4, 62, 63]):
+    with patch("usersim_env.person.limits.time.monotonic", side_effect=[1, 2, 3, 4, 62, 63]):
         for text in ("a %s", "a %s", "b %s", "a %s", "a %s", "a %s"):
             logger.warning(text, "word")
     logger.removeFilter(once)

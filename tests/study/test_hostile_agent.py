@@ -19,11 +19,11 @@ from tests.study.attack import attack, good_action, logged, prolific, reply, sit
 from tests.study.people import TOKEN, Server
 from usersim_env.baselines.silent import Silent
 from usersim_env.domains import get_task
+from usersim_env.person.limits import MAX_ACTION
 from usersim_env.study import acting, agents, database
 from usersim_env.study.agents import Transcript
 from usersim_env.study.export import export_study
-from usersim_env.study.limits import MAX_ACTION
-from usersim_env.trace_file import read_traces
+from usersim_env.traces.file import read_traces
 
 MEGABYTES = "x" * 10_000_000
 HALF = "half a character \ud83d and controls \x00\x07\x1b[31m\u202e\u2028\r\n"

@@ -28,11 +28,11 @@ from tests.study.attack import (
 )
 from tests.study.people import TOKEN, Server
 from usersim_env.errors import UsageError
+from usersim_env.person import transport
+from usersim_env.person.limits import MAX_BODY
 from usersim_env.study import server as server_module
-from usersim_env.study import transport
 from usersim_env.study.admin import FILE, admin_token
 from usersim_env.study.agents import agent_side
-from usersim_env.study.limits import MAX_BODY
 from usersim_env.study.study import Study
 
 JOIN = json.dumps({"query": {}, "consent": True}).encode()

@@ -14,8 +14,8 @@ import pytest
 from tests.study.attack import attack, good_action, http, prolific, raw, reply, sitting_of, study
 from tests.study.people import ANSWERS, TOKEN, Person, Server, served
 from usersim_env.domains import Task, get_task
+from usersim_env.person.words import consent_html, rules_html
 from usersim_env.study.agents import Transcript
-from usersim_env.study.words import consent_html, rules_html
 
 SCRIPTS = (
     "<script>alert(1)</script>",

@@ -19,12 +19,12 @@ from tests.study.crowd import Measured, Participant, differences, stored_twice
 from tests.study.serving import ServerProcess
 from usersim_env.agent import Action, Observation
 from usersim_env.baselines import make_agent
-from usersim_env.episode import received
-from usersim_env.rescore import rescore
-from usersim_env.rollout import agent_seed
+from usersim_env.env.episode import received
+from usersim_env.importers.rescore import rescore
+from usersim_env.rollouts import agent_seed
 from usersim_env.study.export import export_study
-from usersim_env.trace import Trace
-from usersim_env.trace_file import read_traces
+from usersim_env.traces.file import read_traces
+from usersim_env.traces.trace import Trace
 
 AGENTS = "tests.study.proof_agents"
 

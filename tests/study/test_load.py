@@ -11,7 +11,7 @@ import pytest
 from tests.study.crowd import Measured, Participant, crowd, differences, percentile, stored_twice
 from tests.study.serving import ServerProcess
 from usersim_env.study.export import export_study
-from usersim_env.trace_file import read_traces
+from usersim_env.traces.file import read_traces
 
 PEOPLE, TURNS = 200, 10
 AGENTS = "tests.study.proof_agents"

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from usersim_env.messages import Message
-from usersim_env.study.markdown import message_html
-from usersim_env.study.session import Brief, PersonSession
+from usersim_env.person.markdown import message_html
+from usersim_env.person.session import Brief, PersonSession
 
 
 @pytest.mark.parametrize(

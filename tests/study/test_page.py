@@ -17,9 +17,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.study.people import TOKEN, Server, served
 from usersim_env import read_traces
 from usersim_env.baselines import make_agent
+from usersim_env.feedback.survey import QUESTIONS
+from usersim_env.person.settings import StudySettings
 from usersim_env.study.export import export_study
-from usersim_env.study.settings import StudySettings
-from usersim_env.survey import QUESTIONS
 from usersim_env.users.browser import BrowserUser
 
 CHROMIUM = next(

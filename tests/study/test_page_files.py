@@ -26,7 +26,7 @@ FORBIDDEN = {
 
 @pytest.fixture(scope="module")
 def folder(root: Path) -> Path:
-    return root / "usersim_env" / "study" / "page"
+    return root / "usersim_env" / "person" / "page"
 
 
 class Ids(HTMLParser):

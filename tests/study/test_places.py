@@ -7,11 +7,11 @@ from collections import Counter
 
 import pytest
 
+from usersim_env.feedback.survey import QUESTIONS, Survey
 from usersim_env.messages import Message
 from usersim_env.study.assignment import next_place
 from usersim_env.study.effort_checks import effort_flags
 from usersim_env.study.records import Sitting, State
-from usersim_env.survey import QUESTIONS, Survey
 
 TASKS = ["a", "b", "c"]
 

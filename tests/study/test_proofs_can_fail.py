@@ -15,11 +15,11 @@ from tests.study.crowd import Measured, Participant, differences, stored_twice
 from tests.study.people import served
 from tests.study.proof_agents import at_once
 from tests.study.test_kills import killed_study
+from usersim_env.person.settings import StudySettings
 from usersim_env.study.database import FILE
 from usersim_env.study.export import export_study
-from usersim_env.study.settings import StudySettings
-from usersim_env.trace import JsonDict, Trace
-from usersim_env.trace_file import read_traces
+from usersim_env.traces.file import read_traces
+from usersim_env.traces.trace import JsonDict, Trace
 
 Events = list[JsonDict]
 

@@ -16,14 +16,14 @@ import pytest
 from tests.study.alone import Clock, guest, opened, passing, settled
 from tests.study.people import TOKEN, Server, served
 from usersim_env.errors import UsageError
+from usersim_env.person.settings import StudySettings
+from usersim_env.person.wire import Refused
 from usersim_env.study import closing, database
 from usersim_env.study import sitting as sitting_module
 from usersim_env.study.agents import agent_side
 from usersim_env.study.records import Person
 from usersim_env.study.saving import SLOW, Saving
-from usersim_env.study.settings import StudySettings
 from usersim_env.study.study import CannotJoin, Study
-from usersim_env.study.wire import Refused
 
 
 async def answers(messages: Any, info: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.study.people import ANSWERS
+from usersim_env.feedback.survey import Survey
 from usersim_env.messages import Message, Say, Stop
-from usersim_env.study.session import Brief, Ending, PersonSession, Phase
-from usersim_env.study.wire import Leave, Move, Refused, read_move
-from usersim_env.survey import Survey
+from usersim_env.person.session import Brief, Ending, PersonSession, Phase
+from usersim_env.person.wire import Leave, Move, Refused, read_move
 
 ASKED = (Message("user", "hi"), Message("agent", "What is it?"))
 

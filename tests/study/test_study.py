@@ -14,11 +14,11 @@ from tests.study.people import TOKEN, Person, served
 from usersim_env import read_traces
 from usersim_env.baselines import make_agent
 from usersim_env.errors import UsageError
-from usersim_env.rescore import rescore
+from usersim_env.importers.rescore import rescore
+from usersim_env.person.settings import StudySettings
 from usersim_env.study.agents import agent_side
 from usersim_env.study.deletion import forget_person
 from usersim_env.study.export import export_study
-from usersim_env.study.settings import StudySettings
 from usersim_env.study.store import Store
 from usersim_env.study.study import Study
 

@@ -13,12 +13,12 @@ import pytest
 from tests.study.alone import SURVEY, Clock, Guest, guest, opened, passing, settled
 from usersim_env.gap.sides import is_abandoned
 from usersim_env.messages import Stop
+from usersim_env.person.settings import StudySettings
 from usersim_env.study.export import export_study
 from usersim_env.study.overview import overview
-from usersim_env.study.settings import StudySettings
 from usersim_env.study.study import Study
-from usersim_env.trace import Trace
-from usersim_env.trace_file import read_traces
+from usersim_env.traces.file import read_traces
+from usersim_env.traces.trace import Trace
 
 MINUTE, HOUR = 60.0, 3600.0
 

@@ -22,7 +22,7 @@ import pytest
 from tests.study.people import Person, request
 from usersim_env import TauEnv
 from usersim_env.errors import UnknownName, UsageError
-from usersim_env.study.words import rules_html
+from usersim_env.person.words import rules_html
 from usersim_env.users.browser import BrowserUser
 from usersim_env.users.terminal import TerminalUser
 
@@ -336,7 +336,7 @@ def test_ctrl_c_at_any_moment_is_ctrl_c_and_leaves_nothing_behind(where: str, mo
         plain = BrowserUser.begin
         monkeypatch.setattr(BrowserUser, "begin", lambda self, scene: [plain(self, scene), interrupted()])
     else:
-        monkeypatch.setattr("usersim_env.study.session.PersonSession.settle", late)
+        monkeypatch.setattr("usersim_env.person.session.PersonSession.settle", late)
     env = gym.make("TauMock-v0", user=BrowserUser(announce=announce, open=None))
     with pytest.raises(KeyboardInterrupt):
         env.reset(options=TASK)
@@ -376,7 +376,7 @@ def test_the_channel_of_the_human_ids() -> None:
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "usersim_env.study.local", None)
+    monkeypatch.setitem(sys.modules, "usersim_env.person.local", None)
     with gym.make("TauMock-human-v0", disable_env_checker=True) as env:
         _, info = env.reset(seed=0)
         assert "Type: pip install 'usersim_env[study]'" in info["failure"].message

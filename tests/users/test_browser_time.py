@@ -7,11 +7,11 @@ import queue
 import pytest
 
 from tests.study.alone import SURVEY, Clock
+from usersim_env.conversation.scene import Scene
 from usersim_env.errors import Abandoned
 from usersim_env.messages import Message, Say
-from usersim_env.scene import Scene
-from usersim_env.study.clock import Stopwatch
-from usersim_env.study.wire import Move
+from usersim_env.person.clock import Stopwatch
+from usersim_env.person.wire import Move
 from usersim_env.users import browser
 from usersim_env.users.browser import BrowserUser
 

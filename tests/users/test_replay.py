@@ -15,15 +15,15 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from usersim_env import ScriptedUser, Stop, TauEnv, Trace, TraceWriter, User, UserSession, read_traces
-from usersim_env.conversation import Conversation
+from usersim_env.conversation.machine import Conversation
+from usersim_env.conversation.scene import Scene
 from usersim_env.domains import World, get_domain, get_task
 from usersim_env.errors import TermsError, TraceError, UnknownName, UsageError
+from usersim_env.feedback.survey import Survey
 from usersim_env.messages import Say, ToolCall
-from usersim_env.recorded_task import task_of, task_to_json
-from usersim_env.scene import Scene
-from usersim_env.survey import Survey
-from usersim_env.trace import Terms
-from usersim_env.trace_file import parse
+from usersim_env.traces.file import parse
+from usersim_env.traces.recorded_task import task_of, task_to_json
+from usersim_env.traces.trace import Terms
 from usersim_env.users.agenda import AgendaUser
 from usersim_env.users.recorded.divergence import DivergenceSettings
 from usersim_env.users.recorded.sources import load_traces

@@ -16,12 +16,12 @@ from usersim_env.agent import Action, Agent, AgentSession, Observation
 from usersim_env.baselines import Clerk, Oracle
 from usersim_env.domains import Task, get_task
 from usersim_env.errors import TraceError
-from usersim_env.feedback import Effort
+from usersim_env.feedback.values import Effort
 from usersim_env.importers import import_files
 from usersim_env.messages import RESPOND, ToolCall
-from usersim_env.recorded_task import task_to_json
-from usersim_env.rollout import RolloutSettings, rollout
-from usersim_env.trace import Provenance, Seat
+from usersim_env.rollouts import RolloutSettings, rollout
+from usersim_env.traces.recorded_task import task_to_json
+from usersim_env.traces.trace import Provenance, Seat
 from usersim_env.users.agenda import AgendaUser
 from usersim_env.users.replay import ReplayUser
 

@@ -9,10 +9,10 @@ import gymnasium as gym
 import pytest
 
 from usersim_env import Say, ScriptedUser, Stop, User, UserSession, read_traces
-from usersim_env.conversation import Conversation
+from usersim_env.conversation.machine import Conversation
+from usersim_env.conversation.scene import Scene
 from usersim_env.domains import World, get_domain, get_task
 from usersim_env.errors import InvalidAction
-from usersim_env.scene import Scene
 from usersim_env.wrappers import ChatAction, CostBudget, ParseToolCalls, TurnBudget
 
 HELLO = {"name": "respond", "arguments": {"content": "Hello!"}}

@@ -9,7 +9,7 @@ import pytest
 from gymnasium.wrappers import TimeLimit
 
 from usersim_env import Failure, ScriptedUser, Stop
-from usersim_env.survey import QUESTIONS
+from usersim_env.feedback.survey import QUESTIONS
 from usersim_env.wrappers import FeedbackReward, PotentialShaping, StepPenalty
 from usersim_env.wrappers.feedback_reward import SIGNALS
 

@@ -11,8 +11,8 @@ import pytest
 from gymnasium.wrappers import TimeLimit
 
 from usersim_env import ScriptedUser, read_traces
-from usersim_env.trace import Seat
-from usersim_env.trace_file import iter_traces
+from usersim_env.traces.file import iter_traces
+from usersim_env.traces.trace import Seat
 from usersim_env.users.agenda import AgendaUser
 from usersim_env.users.replay import ReplayUser
 from usersim_env.wrappers import FeedbackReward, RecordTrace, StepPenalty, SwapUser, make_vec

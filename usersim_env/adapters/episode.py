@@ -10,10 +10,10 @@ from typing import Any, Literal
 import gymnasium as gym
 
 from usersim_env.adapters.tally import Tally
+from usersim_env.env.raised import agent_failure
 from usersim_env.errors import InstallError, InvalidAction, NotScored, unknown
-from usersim_env.feedback import Failure, Feedback
+from usersim_env.feedback.values import Failure, Feedback
 from usersim_env.messages import parse_action
-from usersim_env.raised import agent_failure
 from usersim_env.wrappers.base import AnyEnv, tau_env, tools_of
 from usersim_env.wrappers.call_formats import Malformed, spoken_call
 from usersim_env.wrappers.chat_action import ChatAction

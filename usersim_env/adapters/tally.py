@@ -6,8 +6,8 @@ import threading
 import warnings
 from collections import Counter
 
-from usersim_env.feedback import Failure
-from usersim_env.rollout import failure_name
+from usersim_env.feedback.values import Failure
+from usersim_env.rollouts import failure_name
 
 LOUD, LEAST = 0.1, 20
 """Share of failed episodes above which a tally warns, and the number of episodes from which on it does."""

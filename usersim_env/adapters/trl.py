@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 from usersim_env.adapters.episode import ChatEpisode, EpisodeSettings, Turn, tally_of
 from usersim_env.adapters.typed_tools import typed_method
 from usersim_env.errors import UsageError
-from usersim_env.groups import drop_invalid
+from usersim_env.feedback.groups import drop_invalid
 from usersim_env.messages import RESPOND
 from usersim_env.wrappers.text_observation import chatml
 

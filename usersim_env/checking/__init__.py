@@ -15,8 +15,8 @@ from usersim_env.checking.leaks import AnyEnv, AsAction
 from usersim_env.checking.subject import subject_of
 from usersim_env.checking.user_contracts import Sitting
 from usersim_env.domains import get_task
+from usersim_env.env.raised import on_purpose
 from usersim_env.errors import UsageError
-from usersim_env.raised import on_purpose
 from usersim_env.users.base import User
 from usersim_env.users.seating import checked_user
 

@@ -8,12 +8,12 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-from usersim_env.conversation import AgentTurn, Conversation, SurveyTurn, UserTurn
+from usersim_env.conversation.machine import AgentTurn, Conversation, SurveyTurn, UserTurn
+from usersim_env.conversation.rules import Rules
+from usersim_env.conversation.scene import Scene
 from usersim_env.domains import World, get_domain, get_task
+from usersim_env.env.raised import user_failure
 from usersim_env.messages import RESPOND, ToolCall
-from usersim_env.raised import user_failure
-from usersim_env.rules import Rules
-from usersim_env.scene import Scene
 from usersim_env.users.base import User
 from usersim_env.users.seating import begun
 

@@ -9,11 +9,11 @@ from usersim_env.checking.env_contracts import LOOK
 from usersim_env.checking.findings import Broken, NotChecked, shown
 from usersim_env.checking.leaks import texts
 from usersim_env.checking.subject import ANSWERS, STOPPING, TALKER, Subject, says
+from usersim_env.conversation.scene import Scene
 from usersim_env.domains import get_task
 from usersim_env.errors import Abandoned, UserSideError
-from usersim_env.feedback import Failure, Feedback
+from usersim_env.feedback.values import Failure, Feedback
 from usersim_env.messages import Say, Stop, ToolCall
-from usersim_env.scene import Scene
 from usersim_env.users.base import User, UserSession
 from usersim_env.users.scripted import ScriptedUser
 

@@ -14,11 +14,11 @@ from typing import Any, ClassVar, TypeAlias
 
 import gymnasium as gym
 
+from usersim_env.conversation.scene import Scene
 from usersim_env.domains import Task, World, get_domain
-from usersim_env.env import TauEnv
+from usersim_env.env.tau_env import TauEnv
+from usersim_env.feedback.survey import Survey
 from usersim_env.messages import RESPOND, Say, Stop, ToolCall
-from usersim_env.scene import Scene
-from usersim_env.survey import Survey
 from usersim_env.users.base import User, UserSession
 
 SHORTEST, PIECE = 5, 40

@@ -12,11 +12,11 @@ from gymnasium.utils.env_checker import data_equivalence
 
 from usersim_env.checking.findings import NotChecked
 from usersim_env.checking.leaks import AnyEnv, AsAction
-from usersim_env.env import TauEnv
+from usersim_env.env.tau_env import TauEnv
 from usersim_env.errors import UsageError
+from usersim_env.feedback.survey import QUESTIONS
 from usersim_env.messages import RESPOND, Stop, ToolCall, call_to_chat
-from usersim_env.survey import QUESTIONS
-from usersim_env.trace import Trace
+from usersim_env.traces.trace import Trace
 from usersim_env.users.base import User
 from usersim_env.users.scripted import ScriptedUser
 

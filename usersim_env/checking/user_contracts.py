@@ -16,9 +16,9 @@ from usersim_env.checking.held import held, left
 from usersim_env.domains import get_task
 from usersim_env.domains.canonical import checked
 from usersim_env.errors import told
-from usersim_env.feedback import Replayed
-from usersim_env.survey import Survey
-from usersim_env.trace import Terms
+from usersim_env.feedback.survey import Survey
+from usersim_env.feedback.values import Replayed
+from usersim_env.traces.trace import Terms
 from usersim_env.users.base import User
 
 _TURN = "Return Say(text) or Stop(text); raise UserSideError where the turn cannot be taken."

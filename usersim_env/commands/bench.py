@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from usersim_env import bench
+from usersim_env.commands import engine_bench as bench
 from usersim_env.commands.base import command, json_flag, print_json
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from usersim_env import demo
+from usersim_env.commands import demo_run as demo
 from usersim_env.commands.base import command
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from usersim_env import importers
 from usersim_env.commands.base import command
-from usersim_env.trace_file import read_traces
+from usersim_env.traces.file import read_traces
 
 
 def add(commands: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from usersim_env import importers
 from usersim_env.commands.base import command, json_flag, print_json
-from usersim_env.trace import Terms
+from usersim_env.traces.trace import Terms
 from usersim_env.visible import visible
 
 

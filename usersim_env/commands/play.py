@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from usersim_env import play
 from usersim_env.baselines import make_agent
 from usersim_env.commands.base import command
+from usersim_env.rollouts import at_terminal as play
 
 
 def add(commands: Any) -> None:

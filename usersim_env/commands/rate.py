@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from usersim_env.claim import claimed
 from usersim_env.commands.base import command, json_flag, print_json
 from usersim_env.errors import UsageError
-from usersim_env.estimate import money
+from usersim_env.jsonl.claim import claimed
 from usersim_env.llm import as_model, require_litellm
-from usersim_env.rate import RateResult, Recorded, Recordings, notice, pending, rate, read_recordings
-from usersim_env.rating_file import RatingFile
+from usersim_env.rating.file import RatingFile
+from usersim_env.rating.rater import RateResult, Recorded, Recordings, notice, pending, rate, read_recordings
+from usersim_env.rollouts.estimate import money
 from usersim_env.users.llm import LLMUser
 from usersim_env.users.llm.spec import make_llm_user
 from usersim_env.visible import visible

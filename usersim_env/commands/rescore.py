@@ -7,7 +7,7 @@ from typing import Any
 
 from usersim_env.commands.base import command, json_flag, print_json
 from usersim_env.errors import UsageError
-from usersim_env.rescore import FORMATS, rescore
+from usersim_env.importers.rescore import FORMATS, rescore
 from usersim_env.visible import visible
 
 

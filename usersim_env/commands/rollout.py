@@ -12,10 +12,9 @@ from usersim_env.agent import Agent
 from usersim_env.baselines import make_agent
 from usersim_env.commands.base import command, json_flag, print_json
 from usersim_env.errors import UsageError
-from usersim_env.estimate import estimate_rollout
 from usersim_env.llm import Model, close_connections
 from usersim_env.registration import env_parts
-from usersim_env.rollout import (
+from usersim_env.rollouts import (
     BACKENDS,
     RaySettings,
     RolloutResult,
@@ -25,6 +24,7 @@ from usersim_env.rollout import (
     rollout_async,
     select_tasks,
 )
+from usersim_env.rollouts.estimate import estimate_rollout
 from usersim_env.users import User
 from usersim_env.users.llm.spec import make_llm_user
 from usersim_env.visible import visible

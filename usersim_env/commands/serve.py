@@ -14,8 +14,8 @@ from usersim_env.commands.base import command
 from usersim_env.domains import LOADERS
 from usersim_env.errors import InstallError, UsageError
 from usersim_env.llm.address import environment_base
-from usersim_env.rollout import select_tasks
-from usersim_env.study.settings import SOURCES, ServerSettings, StudySettings
+from usersim_env.person.settings import SOURCES, ServerSettings, StudySettings
+from usersim_env.rollouts import select_tasks
 
 
 def add(commands: Any) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from usersim_env import task_list
+from usersim_env.commands import task_list
 from usersim_env.commands.base import command, json_flag, print_json
-from usersim_env.rollout import select_tasks
+from usersim_env.rollouts import select_tasks
 
 
 def add(commands: Any) -> None:

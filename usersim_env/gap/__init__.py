@@ -9,7 +9,7 @@
     write_report(result, "runs/gap")
 """
 
-from usersim_env.behaviour import behaviour_features
+from usersim_env.feedback.behaviour import behaviour_features
 from usersim_env.gap.bootstrap import Interval
 from usersim_env.gap.groups import read_difficulty
 from usersim_env.gap.monitor import GapMonitor

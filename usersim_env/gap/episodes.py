@@ -15,12 +15,12 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from usersim_env.behaviour import FEATURES, hidden_turns
 from usersim_env.errors import TraceError
-from usersim_env.feedback import Failure, Feedback
+from usersim_env.feedback.behaviour import FEATURES, hidden_turns
+from usersim_env.feedback.values import Failure, Feedback
 from usersim_env.messages import Message
-from usersim_env.trace import JsonDict, Provenance, Seat, Terms, Trace
-from usersim_env.trace_file import latest, located, trace_at
+from usersim_env.traces.file import latest, located, trace_at
+from usersim_env.traces.trace import JsonDict, Provenance, Seat, Terms, Trace
 
 T = TypeVar("T", bound=Hashable)
 
@@ -280,7 +280,7 @@ def read_episodes(path: str | os.PathLike[str]) -> list[Episode]:
     It takes 800 to 900 bytes for an episode, whatever its length.
 
     Raises:
-        TraceError: as `usersim_env.trace_file.iter_traces`.
+        TraceError: as `usersim_env.traces.file.iter_traces`.
     """
     shared, place = Shared(), Path(path)
     return latest(Episode(trace, place, offset, shared) for offset, trace in located(path))

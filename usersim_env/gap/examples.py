@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from usersim_env.behaviour import FEATURES
+from usersim_env.feedback.behaviour import FEATURES
 from usersim_env.gap.episodes import AnyEpisode, Episode
 from usersim_env.gap.pairing import Pairing
 from usersim_env.gap.task_means import behaviour_of

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from usersim_env.feedback.survey import FIELDS
 from usersim_env.gap.episodes import AnyEpisode, answer_of
 from usersim_env.gap.pass_k import succeeded
 from usersim_env.gap.sides import Side
-from usersim_env.survey import FIELDS
 
 QUESTION = "task_success"
 POLICY_LEVEL = 2

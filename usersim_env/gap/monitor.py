@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from usersim_env.agent import Agent
-from usersim_env.env import TauEnv
+from usersim_env.env.tau_env import TauEnv
 from usersim_env.errors import UsageError
 from usersim_env.gap.monitor_file import HistoryFile
 from usersim_env.gap.monitor_history import History, Look, MonitorSettings, SideScores
@@ -20,8 +20,8 @@ from usersim_env.gap.monitor_plot import write_monitor_plot
 from usersim_env.gap.monitor_tasks import MonitorWarning, cautions, check_failures, check_signal, checked_tasks
 from usersim_env.gap.pairing import pair
 from usersim_env.gap.sides import Side, describe_terms
-from usersim_env.rollout import play
-from usersim_env.trace import Seat, Trace
+from usersim_env.rollouts import play
+from usersim_env.traces.trace import Seat, Trace
 
 MakeEnv = Callable[[], "gym.Env[Any, Any]"]
 """Makes a `TauEnv`, wrapped or not; what the wrappers do to reward and action is not seen here."""

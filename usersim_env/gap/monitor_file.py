@@ -8,8 +8,8 @@ from pathlib import Path
 
 from usersim_env.errors import UsageError
 from usersim_env.gap.monitor_history import History, Look, line, look_dict
-from usersim_env.json_lines import JsonLines
-from usersim_env.line_kind import LineKind
+from usersim_env.jsonl.kind import LineKind
+from usersim_env.jsonl.lines import JsonLines
 
 LOOKS = LineKind(
     "history of a GapMonitor",

@@ -14,7 +14,7 @@ from usersim_env.errors import UsageError, unknown
 from usersim_env.gap.monitor_bound import Band, Growth, band, growth, share
 from usersim_env.gap.sides import Side
 from usersim_env.gap.task_means import RULE, signals_of
-from usersim_env.rollout import failure_name
+from usersim_env.rollouts import failure_name
 
 SCHEMA = 1
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from usersim_env.behaviour import DIMENSIONS, FEATURES, RATES
+from usersim_env.feedback.behaviour import DIMENSIONS, FEATURES, RATES
+from usersim_env.feedback.survey import FIELDS
 from usersim_env.gap.plot_style import (
     LEVEL_COLOURS,
     ON_LEVEL,
@@ -17,7 +18,6 @@ from usersim_env.gap.plot_style import (
     new_figure,
 )
 from usersim_env.gap.result import GapResult
-from usersim_env.survey import FIELDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

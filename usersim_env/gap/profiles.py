@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from usersim_env.behaviour import FEATURES, RATES
+from usersim_env.feedback.behaviour import FEATURES, RATES
+from usersim_env.feedback.survey import FIELDS
 from usersim_env.gap.episodes import answer_of
 from usersim_env.gap.sides import Side
 from usersim_env.gap.task_means import behaviour_of
-from usersim_env.survey import FIELDS
 
 
 @dataclass(frozen=True)

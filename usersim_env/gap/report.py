@@ -11,8 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from usersim_env.behaviour import DIMENSIONS, RATES
 from usersim_env.errors import InstallError, UsageError
+from usersim_env.feedback.behaviour import DIMENSIONS, RATES
 from usersim_env.gap.episodes import AnyEpisode
 from usersim_env.gap.examples import Example, most_different, shown
 from usersim_env.gap.exports import markdown, numbers_csv

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from usersim_env.behaviour import DIMENSIONS
+from usersim_env.feedback.behaviour import DIMENSIONS
 from usersim_env.gap.groups import GroupGap
 from usersim_env.gap.judgement import ROWS, THRESHOLDS, Correlation, Judgement, Missed
 from usersim_env.gap.likeness import Likeness

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from usersim_env.gap.episodes import AnyEpisode
-from usersim_env.trace import Seat, Terms
+from usersim_env.traces.trace import Seat, Terms
 
 Role = Literal["sim", "reference", "real"]
 

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from usersim_env.behaviour import FEATURES, RATES
+from usersim_env.feedback.behaviour import FEATURES, RATES
 from usersim_env.gap.episodes import hidden_of
 from usersim_env.gap.pairing import few
 from usersim_env.gap.result import NO_EVIDENCE, GapResult

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usersim_env.errors import UsageError, UsersimError
+from usersim_env.feedback.survey import FIELDS
 from usersim_env.gap.episodes import AnyEpisode
 from usersim_env.gap.sides import Side
-from usersim_env.survey import FIELDS
 
 RULE = "rule"
 """Name of the rule reward among the signals."""

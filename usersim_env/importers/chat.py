@@ -11,7 +11,7 @@ from usersim_env.importers.blocks import Blocks, Call, Result, read_blocks, read
 from usersim_env.importers.fields import Fields, load_json
 from usersim_env.importers.recording import Event, Recorder
 from usersim_env.messages import RESPOND
-from usersim_env.trace import JsonDict
+from usersim_env.traces.trace import JsonDict
 
 STOP = "###STOP###"
 """With this word the user side of τ-bench and its relatives ends an episode; it stands inside the last message."""

@@ -7,15 +7,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from usersim_env.behaviour import features_of_turns
+from usersim_env.conversation.rules import Rules
 from usersim_env.errors import UsageError
-from usersim_env.feedback import Effort, Failure, Feedback
+from usersim_env.feedback.behaviour import features_of_turns
+from usersim_env.feedback.survey import Survey
+from usersim_env.feedback.values import Effort, Failure, Feedback
 from usersim_env.importers.place import Place
 from usersim_env.importers.recording import Event, Recorder
 from usersim_env.messages import RESPOND
-from usersim_env.rules import Rules
-from usersim_env.survey import Survey
-from usersim_env.trace import JsonDict, Provenance, Seat, Terms, Trace
+from usersim_env.traces.trace import JsonDict, Provenance, Seat, Terms, Trace
 from usersim_env.version import __version__
 
 USER_KINDS = ("human", "llm", "agenda", "scripted", "replay", "mixed")

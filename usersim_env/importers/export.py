@@ -12,13 +12,13 @@ from typing import Literal
 
 from usersim_env.domains import LOADERS, get_domain
 from usersim_env.errors import TermsError, UsageError, unknown
+from usersim_env.feedback.survey import FIELDS
 from usersim_env.importers import chat, native, openai_messages, tau_bench, tau_usi
 from usersim_env.importers.episode import ImportSettings
 from usersim_env.importers.layout import unpack
 from usersim_env.importers.markup import as_markup
 from usersim_env.importers.recording import Event
-from usersim_env.survey import FIELDS
-from usersim_env.trace import JsonDict, Trace
+from usersim_env.traces.trace import JsonDict, Trace
 
 Purpose = Literal["training", "evaluation"]
 TARGETS = (openai_messages.NAME, tau_usi.NAME)

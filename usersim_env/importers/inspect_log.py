@@ -11,14 +11,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from usersim_env.feedback import Failure
+from usersim_env.feedback.values import Failure
 from usersim_env.importers.chat import as_message, read_message
 from usersim_env.importers.episode import NOT_STATED, UNKNOWN, ImportSettings, Record, trace_of
 from usersim_env.importers.fields import Fields, plain
 from usersim_env.importers.layout import pack
 from usersim_env.importers.place import Place
 from usersim_env.importers.recording import Recorder
-from usersim_env.trace import Seat, Trace
+from usersim_env.traces.trace import Seat, Trace
 
 NAME = "inspect"
 LETTERS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from usersim_env.importers.recording import Event, Recorder
-from usersim_env.trace import JsonDict
+from usersim_env.traces.trace import JsonDict
 
 Render = Callable[[str, Sequence[tuple[int, Event]]], JsonDict]
 """A message from its role and its numbered events."""

@@ -10,8 +10,8 @@ from typing import Any
 from usersim_env.errors import TraceError
 from usersim_env.importers.fields import Fields
 from usersim_env.importers.recording import Recorder
-from usersim_env.trace import JsonDict, Trace
-from usersim_env.trace_file import parse
+from usersim_env.traces.file import parse
+from usersim_env.traces.trace import JsonDict, Trace
 
 KEY = "usersim_env"
 """The field of an exported record that holds it."""

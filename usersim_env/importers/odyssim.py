@@ -13,7 +13,7 @@ from typing import Any
 
 from usersim_env.importers import tau_usi
 from usersim_env.importers.episode import NOT_STATED, ImportSettings
-from usersim_env.trace import Trace
+from usersim_env.traces.trace import Trace
 
 NAME = "odyssim"
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from usersim_env.feedback import Failure
+from usersim_env.feedback.values import Failure
 from usersim_env.importers import native
 from usersim_env.importers.chat import as_message, read_message
 from usersim_env.importers.episode import NOT_STATED, UNKNOWN, ImportSettings, Record, trace_of
@@ -20,7 +20,7 @@ from usersim_env.importers.fields import Fields, plain, unit_number
 from usersim_env.importers.layout import pack
 from usersim_env.importers.place import Place, by_id
 from usersim_env.importers.recording import Recorder
-from usersim_env.trace import Trace
+from usersim_env.traces.trace import Trace
 
 NAME = "openai"
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from usersim_env.domains import LOADERS, Task, get_domain, get_task
 from usersim_env.errors import UnknownName
-from usersim_env.recorded_task import task_to_json
-from usersim_env.trace import JsonDict
+from usersim_env.traces.recorded_task import task_to_json
+from usersim_env.traces.trace import JsonDict
 
 
 @dataclass(frozen=True)

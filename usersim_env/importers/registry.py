@@ -22,10 +22,10 @@ from usersim_env.importers import (
 )
 from usersim_env.importers.episode import ImportSettings
 from usersim_env.importers.fields import NotJsonHere, load_json, load_records, problem_in
-from usersim_env.looks_like import hint
-from usersim_env.trace import Trace
-from usersim_env.trace_file import TraceWriter
-from usersim_env.trace_values import check_values
+from usersim_env.traces.file import TraceWriter
+from usersim_env.traces.looks_like import hint
+from usersim_env.traces.trace import Trace
+from usersim_env.traces.values import check_values
 
 AUTO = "auto"
 

@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from usersim_env.behaviour import behaviour_features
 from usersim_env.domains import Task
-from usersim_env.feedback import Failure
+from usersim_env.feedback.behaviour import behaviour_features
+from usersim_env.feedback.values import Failure
 from usersim_env.importers.chat import as_message as as_chat
 from usersim_env.importers.chat import read_user
 from usersim_env.importers.episode import NOT_STATED, UNKNOWN, ImportSettings, Record, trace_of
@@ -22,7 +22,7 @@ from usersim_env.importers.layout import pack
 from usersim_env.importers.place import Place, by_content
 from usersim_env.importers.recording import Recorder
 from usersim_env.messages import ToolCall
-from usersim_env.trace import JsonDict, Seat, Trace
+from usersim_env.traces.trace import JsonDict, Seat, Trace
 
 NAME = "simulation-run"
 STOPS = ("###STOP###", "###TRANSFER###", "###OUT-OF-SCOPE###")

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from usersim_env.behaviour import behaviour_features
 from usersim_env.domains import Domain, Task, get_domain
 from usersim_env.errors import TraceError
-from usersim_env.feedback import Failure
+from usersim_env.feedback.behaviour import behaviour_features
+from usersim_env.feedback.values import Failure
 from usersim_env.importers.chat import as_message, read_message
 from usersim_env.importers.episode import NOT_STATED, ImportSettings, Record, trace_of
 from usersim_env.importers.fields import Fields, plain, text_of, unit_number
@@ -20,7 +20,7 @@ from usersim_env.importers.layout import pack
 from usersim_env.importers.place import Place, by_content
 from usersim_env.importers.recording import Recorder
 from usersim_env.messages import ToolCall
-from usersim_env.trace import Terms, Trace
+from usersim_env.traces.trace import Terms, Trace
 
 NAME = "tau-bench"
 DOMAINS = ("retail", "airline")

@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-from usersim_env.behaviour import behaviour_features
 from usersim_env.errors import TermsError, TraceError
-from usersim_env.feedback import Failure
+from usersim_env.feedback.behaviour import behaviour_features
+from usersim_env.feedback.survey import FIELDS
+from usersim_env.feedback.values import Failure
 from usersim_env.importers import native
 from usersim_env.importers.chat import STOP
 from usersim_env.importers.episode import UNKNOWN, ImportSettings, Record, trace_of
@@ -21,8 +22,7 @@ from usersim_env.importers.layout import pack
 from usersim_env.importers.markup import PANELS, arguments_of, as_markup, pieces
 from usersim_env.importers.place import Place, by_id
 from usersim_env.importers.recording import Event, Recorder
-from usersim_env.survey import FIELDS
-from usersim_env.trace import JsonDict, Seat, Terms, Trace
+from usersim_env.traces.trace import JsonDict, Seat, Terms, Trace
 
 NAME = "tau-usi"
 TERMS = Terms(

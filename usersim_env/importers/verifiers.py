@@ -13,14 +13,14 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from usersim_env.feedback import Failure
+from usersim_env.feedback.values import Failure
 from usersim_env.importers.chat import as_message, read_message
 from usersim_env.importers.episode import NOT_STATED, UNKNOWN, ImportSettings, Record, trace_of
 from usersim_env.importers.fields import Fields, plain
 from usersim_env.importers.layout import pack
 from usersim_env.importers.place import Place, by_id
 from usersim_env.importers.recording import Recorder
-from usersim_env.trace import JsonDict, Trace
+from usersim_env.traces.trace import JsonDict, Trace
 
 NAME = "verifiers"
 LIMITS = ("max_turns", "max_input_tokens", "max_output_tokens", "max_total_tokens", "compaction_failed")

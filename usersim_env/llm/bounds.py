@@ -12,13 +12,10 @@ from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import httpx
+
 from usersim_env.llm.failures import OutOfBounds
 from usersim_env.llm.model import Model
-
-try:
-    import httpx
-except ImportError:  # it comes with the extra «llm»
-    httpx = None  # type: ignore[assignment]
 
 MOST_BYTES = 8 * 1024 * 1024
 """Bytes of one answer, counted while they come in; no chat answer is longer."""
@@ -79,60 +76,63 @@ def _async_client(provider: str, base: str | None, key: str | None, timeout: flo
     return openai.AsyncOpenAI(api_key=key or "none", base_url=base, http_client=http, max_retries=0)
 
 
-if httpx is not None:
-    _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None)
 
-    class _Sync(httpx.BaseTransport):
-        def __init__(self, inner: httpx.BaseTransport) -> None:
-            self._inner = inner
 
-        def handle_request(self, request: httpx.Request) -> httpx.Response:
-            request.headers["accept-encoding"] = "identity"
-            response = self._inner.handle_request(request)
-            _check(request, response)
-            response.stream = _SyncStream(response.stream)  # type: ignore[arg-type]
-            return response
+class _Sync(httpx.BaseTransport):
+    def __init__(self, inner: httpx.BaseTransport) -> None:
+        self._inner = inner
 
-        def close(self) -> None:
-            self._inner.close()
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.headers["accept-encoding"] = "identity"
+        response = self._inner.handle_request(request)
+        _check(request, response)
+        response.stream = _SyncStream(response.stream)  # type: ignore[arg-type]
+        return response
 
-    class _Async(httpx.AsyncBaseTransport):
-        def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
-            self._inner = inner
+    def close(self) -> None:
+        self._inner.close()
 
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            request.headers["accept-encoding"] = "identity"
-            response = await self._inner.handle_async_request(request)
-            _check(request, response)
-            response.stream = _AsyncStream(response.stream)  # type: ignore[arg-type]
-            return response
 
-        async def aclose(self) -> None:
-            await self._inner.aclose()
+class _Async(httpx.AsyncBaseTransport):
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
 
-    class _SyncStream(httpx.SyncByteStream):
-        def __init__(self, inner: httpx.SyncByteStream) -> None:
-            self._inner, self._size = inner, 0
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.headers["accept-encoding"] = "identity"
+        response = await self._inner.handle_async_request(request)
+        _check(request, response)
+        response.stream = _AsyncStream(response.stream)  # type: ignore[arg-type]
+        return response
 
-        def __iter__(self) -> Iterator[bytes]:
-            for piece in self._inner:
-                self._size = _counted(self._size, piece)
-                yield piece
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
-        def close(self) -> None:
-            self._inner.close()
 
-    class _AsyncStream(httpx.AsyncByteStream):
-        def __init__(self, inner: httpx.AsyncByteStream) -> None:
-            self._inner, self._size = inner, 0
+class _SyncStream(httpx.SyncByteStream):
+    def __init__(self, inner: httpx.SyncByteStream) -> None:
+        self._inner, self._size = inner, 0
 
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            async for piece in self._inner:
-                self._size = _counted(self._size, piece)
-                yield piece
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._inner:
+            self._size = _counted(self._size, piece)
+            yield piece
 
-        async def aclose(self) -> None:
-            await self._inner.aclose()
+    def close(self) -> None:
+        self._inner.close()
+
+
+class _AsyncStream(httpx.AsyncByteStream):
+    def __init__(self, inner: httpx.AsyncByteStream) -> None:
+        self._inner, self._size = inner, 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._inner:
+            self._size = _counted(self._size, piece)
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 def _counted(size: int, piece: bytes) -> int:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from usersim_env.errors import ModelError, UsageError, unknown
-from usersim_env.json_lines import JsonLines
-from usersim_env.line_kind import LineKind
+from usersim_env.jsonl.kind import LineKind
+from usersim_env.jsonl.lines import JsonLines
 from usersim_env.llm.nearest import describe_nearest
 from usersim_env.llm.request import Completion
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from usersim_env.errors import InstallError, ModelError
 from usersim_env.llm.address import key_for
-from usersim_env.llm.bounds import async_client, close_clients, sync_client
 from usersim_env.llm.failures import classify
 from usersim_env.llm.message import read_assistant
 from usersim_env.llm.model import Model
@@ -45,7 +44,7 @@ def send(model: Model, body: Mapping[str, Any]) -> Completion | ModelError:
 
     def run() -> None:
         try:
-            found.append(litellm.completion(**_keywords(model, body, sync_client)))
+            found.append(litellm.completion(**_keywords(model, body, _bounds().sync_client)))
         except Exception as error:
             found.append(error)
 
@@ -60,7 +59,9 @@ async def asend(model: Model, body: Mapping[str, Any]) -> Completion | ModelErro
     # The first import takes seconds that other episodes can use.
     litellm = _litellm() if _imported.is_set() else await asyncio.to_thread(_litellm)
     try:
-        answer = await asyncio.wait_for(litellm.acompletion(**_keywords(model, body, async_client)), model.timeout)
+        answer = await asyncio.wait_for(
+            litellm.acompletion(**_keywords(model, body, _bounds().async_client)), model.timeout
+        )
     except (TimeoutError, asyncio.TimeoutError):
         answer = _late(model)
     except Exception as error:
@@ -71,7 +72,7 @@ async def asend(model: Model, body: Mapping[str, Any]) -> Completion | ModelErro
 async def close_connections() -> None:
     """Closes what litellm keeps open in this event loop: the last thing to do in a loop of one's own."""
     if _imported.is_set():
-        await close_clients()
+        await _bounds().close_clients()
         await _litellm().close_litellm_async_clients()
 
 
@@ -93,6 +94,11 @@ def prices(model: Model) -> tuple[float, float] | None:
     if asked is None or written is None or not (asked or written):
         return None  # 0 is what the table holds for models of which it knows no price
     return float(asked), float(written)
+
+
+def _bounds() -> Any:
+    """On first use: httpx comes with the extra ``llm``, and takes a tenth of a second to import."""
+    return importlib.import_module("usersim_env.llm.bounds")
 
 
 def _litellm() -> Any:

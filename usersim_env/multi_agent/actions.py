@@ -9,9 +9,9 @@ import numpy as np
 from gymnasium import spaces
 
 from usersim_env.errors import InvalidAction, UsageError
+from usersim_env.feedback.survey import QUESTIONS, Survey
 from usersim_env.messages import Say, Stop, parse_action
 from usersim_env.spaces import UnicodeText
-from usersim_env.survey import QUESTIONS, Survey
 
 Action: TypeAlias = dict[str, Any]
 

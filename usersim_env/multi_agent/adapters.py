@@ -8,10 +8,13 @@ from typing import Any, ClassVar, TypeAlias
 
 from pettingzoo.utils.env import AECEnv, ParallelEnv
 
-from usersim_env.conversation import Watcher
+from usersim_env.conversation.machine import Watcher
+from usersim_env.conversation.scene import Scene
 from usersim_env.domains import Task
+from usersim_env.env.raised import user_failure
 from usersim_env.errors import BadReply, UsageError, UserSideError
-from usersim_env.feedback import Failure
+from usersim_env.feedback.survey import Survey
+from usersim_env.feedback.values import Failure
 from usersim_env.messages import Say, Stop
 from usersim_env.multi_agent.actions import (
     MISTAKES,
@@ -25,10 +28,7 @@ from usersim_env.multi_agent.actions import (
 from usersim_env.multi_agent.observations import OPEN, OVER, REPLY, SURVEY, WAIT, user_observation
 from usersim_env.multi_agent.seats import UserSeat
 from usersim_env.multi_agent.tau_v0 import raw_env
-from usersim_env.raised import user_failure
-from usersim_env.scene import Scene
-from usersim_env.survey import Survey
-from usersim_env.trace import Seat, Terms
+from usersim_env.traces.trace import Seat, Terms
 from usersim_env.users.base import User, UserSession
 from usersim_env.users.seating import begun, checked_user, released, session_notes, user_seat
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from gymnasium import spaces
 
-from usersim_env.scene import Scene
+from usersim_env.conversation.scene import Scene
 from usersim_env.spaces import UnicodeText
 
 Observation: TypeAlias = dict[str, Any]

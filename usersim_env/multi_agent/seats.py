@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from usersim_env.conversation import Outcome, Watcher
+from usersim_env.conversation.machine import Outcome, Watcher
+from usersim_env.conversation.scene import Scene
 from usersim_env.domains import Task
 from usersim_env.errors import UsageError
-from usersim_env.scene import Scene
-from usersim_env.trace import Seat, Terms
+from usersim_env.traces.trace import Seat, Terms
 
 AGENT, USER = "agent_0", "user_0"
 SEATS = (AGENT, USER)

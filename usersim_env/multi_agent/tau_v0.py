@@ -16,24 +16,24 @@ from pettingzoo.utils.conversions import turn_based_aec_to_parallel
 from pettingzoo.utils.env import AECEnv, ParallelEnv
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
-from usersim_env.conversation import AgentTurn, Conversation, SurveyTurn, UserTurn
+from usersim_env.conversation.machine import AgentTurn, Conversation, SurveyTurn, UserTurn
+from usersim_env.conversation.rules import Rules
+from usersim_env.conversation.transcript import render_events
 from usersim_env.domains import World, get_domain
-from usersim_env.env import end_info
-from usersim_env.env_settings import EnvSettings
-from usersim_env.episode import received
+from usersim_env.env.episode import received
+from usersim_env.env.raised import user_failure
+from usersim_env.env.settings import EnvSettings
+from usersim_env.env.tau_env import end_info
 from usersim_env.errors import UsageError, told, unknown
-from usersim_env.feedback import Failure
+from usersim_env.feedback.values import Failure
 from usersim_env.messages import parse_action
 from usersim_env.multi_agent import observations
 from usersim_env.multi_agent.actions import MISTAKES, TOO_MANY, Filled, Mistake, UserAction, read_user_action
 from usersim_env.multi_agent.seats import AGENT, SEATS, USER, Rewards, UserSeat, checked_rewards, rule_rewards
-from usersim_env.provenance import make_trace
-from usersim_env.raised import user_failure
-from usersim_env.rules import Rules
 from usersim_env.spaces import ToolAction
-from usersim_env.trace import Trace
-from usersim_env.trace_file import TraceWriter
-from usersim_env.transcript import render_events
+from usersim_env.traces.file import TraceWriter
+from usersim_env.traces.provenance import make_trace
+from usersim_env.traces.trace import Trace
 
 OPTIONS = ("task_id", "tools", "lazy_open")
 

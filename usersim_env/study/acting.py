@@ -9,14 +9,14 @@ import time
 from typing import Any
 
 from usersim_env.domains.canonical import checked, evidence
+from usersim_env.env.raised import frames_of
+from usersim_env.env.threads import Threads
 from usersim_env.errors import InvalidAction, told
-from usersim_env.feedback import Failure
+from usersim_env.feedback.values import Failure
 from usersim_env.messages import ToolCall, parse_action
-from usersim_env.raised import frames_of
+from usersim_env.person.clock import Now, Stopwatch
+from usersim_env.person.limits import MAX_ACTION
 from usersim_env.study.agents import AgentSide, Situation
-from usersim_env.study.clock import Now, Stopwatch
-from usersim_env.study.limits import MAX_ACTION
-from usersim_env.threads import Threads
 
 log = logging.getLogger(__name__)
 

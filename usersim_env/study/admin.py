@@ -14,12 +14,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from usersim_env.errors import UsageError
+from usersim_env.person.limits import Buckets
+from usersim_env.person.web import peer, static
 from usersim_env.study.export import study_lines
-from usersim_env.study.limits import Buckets
 from usersim_env.study.overview import conversation, overview
 from usersim_env.study.store import kept_secret
 from usersim_env.study.study import Study
-from usersim_env.study.web import peer, static
 
 log = logging.getLogger(__name__)
 

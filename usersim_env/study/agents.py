@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 from usersim_env.agent import Action, Agent, AgentSession, Observation, notes_of, seat_of
-from usersim_env.conversation import Event
-from usersim_env.episode import received
+from usersim_env.conversation.machine import Event
+from usersim_env.env.episode import received
+from usersim_env.env.threads import Threads
 from usersim_env.errors import UsageError, UsersimError
 from usersim_env.importers.chat import messages_of
-from usersim_env.rollout import agent_seed
-from usersim_env.threads import Threads
-from usersim_env.trace import Seat
+from usersim_env.rollouts import agent_seed
+from usersim_env.traces.trace import Seat
 
 Transcript: TypeAlias = list[dict[str, Any]]
 AgentFunction: TypeAlias = Callable[[Transcript, Mapping[str, Any]], Action | Awaitable[Action]]

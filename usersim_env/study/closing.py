@@ -7,17 +7,17 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from usersim_env.conversation import Conversation, Event
+from usersim_env.conversation.machine import Conversation, Event
 from usersim_env.domains import Task
 from usersim_env.messages import Message
-from usersim_env.provenance import make_trace
+from usersim_env.person.overtime import out_of_time
+from usersim_env.person.session import Ending, Phase
+from usersim_env.person.settings import StudySettings
 from usersim_env.study.effort_checks import effort_flags
-from usersim_env.study.overtime import out_of_time
 from usersim_env.study.reasons import apology
 from usersim_env.study.records import Sitting, State
-from usersim_env.study.session import Ending, Phase
-from usersim_env.study.settings import StudySettings
-from usersim_env.trace import Seat, Terms, Trace
+from usersim_env.traces.provenance import make_trace
+from usersim_env.traces.trace import Seat, Terms, Trace
 
 
 def closed(record: Sitting, conversation: Conversation, task: Task, state: State | None) -> Sitting:

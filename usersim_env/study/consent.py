@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from usersim_env.person.settings import StudySettings
+from usersim_env.person.words import consent_html, earlier_consent_html
 from usersim_env.study.records import Sitting
-from usersim_env.study.settings import StudySettings
-from usersim_env.study.words import consent_html, earlier_consent_html
-from usersim_env.trace import Terms
+from usersim_env.traces.trace import Terms
 
 UNKNOWN_LICENCE = "not known: agreed to in a version of the consent that is not on record"
 

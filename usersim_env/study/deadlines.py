@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from usersim_env.feedback import Failure
-from usersim_env.study.clock import SittingClock
-from usersim_env.study.session import Phase
-from usersim_env.study.settings import StudySettings
+from usersim_env.feedback.values import Failure
+from usersim_env.person.clock import SittingClock
+from usersim_env.person.session import Phase
+from usersim_env.person.settings import StudySettings
 
 TOO_SLOW, INTERRUPTED = "too_slow", "interrupted"
 """Kinds of failures: the agent has used up its time; the person did not come back to a server that had been away."""

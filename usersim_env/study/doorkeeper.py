@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from usersim_env.study.settings import ServerSettings
+from usersim_env.person.settings import ServerSettings
 from usersim_env.study.study import CannotJoin, Study
 
 

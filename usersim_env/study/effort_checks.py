@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from usersim_env.feedback.survey import FIELDS, Survey
 from usersim_env.messages import Message
-from usersim_env.survey import FIELDS, Survey
 
 FEW_WORDS, FAST_SECONDS, PASTED_CHARS = 15, 60.0, 60
 """Words in all, seconds from the first page to the end, and characters in a row of the instruction."""

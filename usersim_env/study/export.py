@@ -13,7 +13,7 @@ from usersim_env.errors import TraceError, UsageError
 from usersim_env.study import database
 from usersim_env.study.consent import Consents, stamped
 from usersim_env.study.reading import BROKEN, UNREADABLE
-from usersim_env.trace_file import parse
+from usersim_env.traces.file import parse
 
 
 def study_lines(connection: sqlite3.Connection, left_out: Callable[[str], object]) -> Iterator[str]:

@@ -8,8 +8,8 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 
-from usersim_env.study.clock import Now, Stopwatch
-from usersim_env.study.faults import fault
+from usersim_env.person.clock import Now, Stopwatch
+from usersim_env.person.faults import fault
 from usersim_env.study.sitting import LiveSitting
 from usersim_env.study.store import Store
 

@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any, get_args
 
-from usersim_env.conversation import Event
+from usersim_env.conversation.machine import Event
+from usersim_env.conversation.transcript import render_events
 from usersim_env.domains import get_task
 from usersim_env.errors import UsersimError
+from usersim_env.person.faults import fault
 from usersim_env.study import database
-from usersim_env.study.faults import fault
 from usersim_env.study.reading import Unreadable, checked_event
 from usersim_env.study.records import HOLDING, Sitting, State
 from usersim_env.study.study import Study
-from usersim_env.transcript import render_events
 
 
 def overview(study: Study) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from usersim_env.conversation import Event
+from usersim_env.conversation.machine import Event
 from usersim_env.errors import UsersimError
 from usersim_env.study.records import Sitting
-from usersim_env.trace_file import EVENT_FIELDS
+from usersim_env.traces.file import EVENT_FIELDS
 
 UNREADABLE, BROKEN = "study:unreadable", "study:error"
 """Failures of a sitting that could not be read, and of one in which the server itself made a mistake: neither has a

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from usersim_env.conversation import Event
+from usersim_env.conversation.machine import Event
 from usersim_env.errors import UsersimError
 from usersim_env.study import database
 from usersim_env.study.closing import waits

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from usersim_env.study.clock import Now
+from usersim_env.person.clock import Now
 from usersim_env.study.database import FILE, Deleted
 
 SLOW = 5.0

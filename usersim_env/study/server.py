@@ -15,16 +15,16 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from usersim_env.errors import UsageError
+from usersim_env.person.connections import Connections, raise_descriptor_limit, room_for
+from usersim_env.person.limits import MAX_BODY, PATIENCE, Buckets, quiet
+from usersim_env.person.local import uvicorn_config
+from usersim_env.person.settings import ServerSettings, StudySettings
+from usersim_env.person.transport import listen
+from usersim_env.person.web import app_of, peer, person_routes, same_origin, static
 from usersim_env.study.admin import admin_routes, admin_token
 from usersim_env.study.agents import agent_side
-from usersim_env.study.connections import Connections, raise_descriptor_limit, room_for
 from usersim_env.study.doorkeeper import Doorkeeper
-from usersim_env.study.limits import MAX_BODY, PATIENCE, Buckets, quiet
-from usersim_env.study.local import uvicorn_config
-from usersim_env.study.settings import ServerSettings, StudySettings
 from usersim_env.study.study import CannotJoin, ConsentChanged, Study
-from usersim_env.study.transport import listen
-from usersim_env.study.web import app_of, peer, person_routes, same_origin, static
 
 
 def serve(settings: StudySettings, agent: object, server: ServerSettings, say: Callable[[str], object] = print) -> None:

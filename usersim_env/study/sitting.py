@@ -14,29 +14,29 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from usersim_env.conversation import AgentTurn, Conversation, Ended, Event, SurveyTurn
+from usersim_env.conversation.machine import AgentTurn, Conversation, Ended, Event, SurveyTurn
+from usersim_env.conversation.rules import Rules
 from usersim_env.domains import Task, World, get_domain
-from usersim_env.feedback import Failure
+from usersim_env.feedback.survey import Survey
+from usersim_env.feedback.values import Failure
 from usersim_env.messages import RESPOND, Say, Stop
-from usersim_env.rules import Rules
+from usersim_env.person.clock import Now, SittingClock
+from usersim_env.person.faults import fault
+from usersim_env.person.markdown import message_html
+from usersim_env.person.session import HINT, Brief, Ending, PersonSession, Phase
+from usersim_env.person.settings import StudySettings
+from usersim_env.person.wire import Leave, Move, Refused
 from usersim_env.study.acting import next_call, notes_of
 from usersim_env.study.agents import AgentSide, Situation
-from usersim_env.study.clock import Now, SittingClock
 from usersim_env.study.closing import closed, ended, trace_of
 from usersim_env.study.consent import Consents
 from usersim_env.study.database import Deleted
 from usersim_env.study.deadlines import overdue
-from usersim_env.study.faults import fault
-from usersim_env.study.markdown import message_html
 from usersim_env.study.reading import BROKEN, Unreadable, failed
 from usersim_env.study.records import Sitting, State, forgotten
 from usersim_env.study.resuming import Past
-from usersim_env.study.session import HINT, Brief, Ending, PersonSession, Phase
-from usersim_env.study.settings import StudySettings
 from usersim_env.study.store import Store
-from usersim_env.study.wire import Leave, Move, Refused
-from usersim_env.survey import Survey
-from usersim_env.trace import Trace
+from usersim_env.traces.trace import Trace
 
 log = logging.getLogger(__name__)
 _RETRY = (0.2, 1.0, 5.0, 20.0)  # seconds between tries to store what the agent did; the last one again and again

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from usersim_env.errors import UsageError
+from usersim_env.person.settings import StudySettings
 from usersim_env.study import database
 from usersim_env.study.consent import Consent, put_consent
 from usersim_env.study.deletion import erase, forget_sitting
 from usersim_env.study.records import Person, Sitting
 from usersim_env.study.saving import Saving
-from usersim_env.study.settings import StudySettings
 
 try:
     import fcntl

@@ -18,23 +18,23 @@ from typing import Any
 
 from usersim_env.domains import get_task
 from usersim_env.errors import UsageError, UsersimError
+from usersim_env.person.addresses import NotFound
+from usersim_env.person.clock import Now
+from usersim_env.person.session import Brief, PersonSession
+from usersim_env.person.settings import StudySettings
+from usersim_env.person.wire import Move, Refused
+from usersim_env.person.words import rules_html
 from usersim_env.study import database
-from usersim_env.study.addresses import NotFound
 from usersim_env.study.agents import AgentSide
 from usersim_env.study.assignment import next_place
-from usersim_env.study.clock import Now
 from usersim_env.study.closing import ended
 from usersim_env.study.consent import Consents, adopt, consent_of, counted
 from usersim_env.study.keeping import TimeKeeper, each
 from usersim_env.study.reading import BROKEN, UNREADABLE
 from usersim_env.study.records import Person, Sitting, forgotten
 from usersim_env.study.resuming import given_up, past_of
-from usersim_env.study.session import Brief, PersonSession
-from usersim_env.study.settings import StudySettings
 from usersim_env.study.sitting import Desk, LiveSitting
 from usersim_env.study.store import Store
-from usersim_env.study.wire import Move, Refused
-from usersim_env.study.words import rules_html
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ import abc
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from usersim_env.conversation.scene import Scene
 from usersim_env.domains.task import Task
-from usersim_env.feedback import Replayed
+from usersim_env.feedback.survey import Survey
+from usersim_env.feedback.values import Replayed
 from usersim_env.messages import Say, Stop
-from usersim_env.scene import Scene
-from usersim_env.survey import Survey
-from usersim_env.trace import Terms
+from usersim_env.traces.trace import Terms
 
 KINDS = ("human", "llm", "agenda", "scripted", "replay", "mixed")
 """What a user side may be; ``scripted`` is any program of your own."""

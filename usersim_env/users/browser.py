@@ -13,15 +13,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from usersim_env.conversation.scene import Scene
 from usersim_env.errors import Abandoned, InstallError, UsageError
+from usersim_env.feedback.survey import Survey
 from usersim_env.messages import Message, Say, Stop
-from usersim_env.scene import Scene
-from usersim_env.study.clock import Stopwatch
-from usersim_env.study.overtime import out_of_time
-from usersim_env.study.session import HINT, Brief, Ending, PersonSession, Phase
-from usersim_env.study.wire import Leave, Move
-from usersim_env.survey import Survey
-from usersim_env.trace import NOT_ASKED, Terms
+from usersim_env.person.clock import Stopwatch
+from usersim_env.person.overtime import out_of_time
+from usersim_env.person.session import HINT, Brief, Ending, PersonSession, Phase
+from usersim_env.person.wire import Leave, Move
+from usersim_env.traces.trace import NOT_ASKED, Terms
 from usersim_env.users.base import User, UserSession
 
 _GLANCE = 0.5  # seconds between two looks whether Ctrl-C was pressed, where a wait cannot be interrupted
@@ -240,7 +240,7 @@ class _BrowserSession(UserSession):
 def _made(user: BrowserUser) -> Any:
     """A page that is not served yet."""
     try:
-        local = importlib.import_module("usersim_env.study.local")  # on first use: it needs an extra
+        local = importlib.import_module("usersim_env.person.local")  # on first use: it needs an extra
     except ImportError as error:
         raise InstallError(
             f"The page needs the extra 'study' ({error.name} is missing). Type: pip install 'usersim_env[study]', "

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
+from usersim_env.conversation.scene import Scene
 from usersim_env.domains import Task, get_domain
 from usersim_env.errors import UnknownName, UsageError, unknown
-from usersim_env.scene import Scene
-from usersim_env.trace import Trace
+from usersim_env.traces.trace import Trace
 from usersim_env.users.base import User
 from usersim_env.users.recorded.divergence import DivergenceSettings
 from usersim_env.users.recorded.recording import check_trace, read_recording, source_kind

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from usersim_env.conversation.scene import Scene
 from usersim_env.errors import UsageError
+from usersim_env.feedback.survey import Survey
 from usersim_env.messages import Say, Stop
-from usersim_env.scene import Scene
-from usersim_env.survey import Survey
 from usersim_env.users.base import User, UserSession
 
 

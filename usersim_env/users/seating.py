@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from usersim_env.conversation.notes import kept_notes
+from usersim_env.conversation.scene import Scene
 from usersim_env.errors import BadReply, UsageError, told
-from usersim_env.notes import kept_notes
-from usersim_env.scene import Scene
-from usersim_env.trace import Seat
+from usersim_env.traces.trace import Seat
 from usersim_env.users.base import KINDS, User, UserSession
 
 

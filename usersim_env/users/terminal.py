@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from usersim_env.conversation.scene import Scene
 from usersim_env.errors import Abandoned
+from usersim_env.feedback.survey import Question, Survey
 from usersim_env.messages import Say, Stop
-from usersim_env.scene import Scene
-from usersim_env.survey import Question, Survey
-from usersim_env.trace import NOT_ASKED, Terms
-from usersim_env.typed import STOP, read_typed
+from usersim_env.person.typed import STOP, read_typed
+from usersim_env.traces.trace import NOT_ASKED, Terms
 from usersim_env.users.base import User, UserSession
 from usersim_env.visible import visible
 

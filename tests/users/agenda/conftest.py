@@ -10,11 +10,11 @@ from typing import Any, TypeAlias
 import pytest
 
 from usersim_env.agent import Agent
-from usersim_env.conversation import Conversation, Ended, SurveyTurn, UserTurn
+from usersim_env.conversation.machine import Conversation, Ended, SurveyTurn, UserTurn
+from usersim_env.conversation.rules import Rules
+from usersim_env.conversation.scene import Scene
 from usersim_env.domains import World, get_domain, get_task
 from usersim_env.messages import Message, Say, Stop, ToolCall
-from usersim_env.rules import Rules
-from usersim_env.scene import Scene
 from usersim_env.users.base import User, UserSession
 
 ROOT = str(Path(__file__).parents[3])

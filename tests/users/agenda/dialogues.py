@@ -11,8 +11,8 @@ from typing import Any
 
 from usersim_env.baselines.clerk import Clerk
 from usersim_env.domains import get_domain, get_task
-from usersim_env.env import TauEnv
-from usersim_env.rollout import play
+from usersim_env.env.tau_env import TauEnv
+from usersim_env.rollouts import play
 from usersim_env.users.agenda import PERSONAS, AgendaUser
 from usersim_env.users.agenda.checked import checked_agendas
 

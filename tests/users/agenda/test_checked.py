@@ -17,11 +17,11 @@ from tests.users.agenda.dialogues import drawn
 from usersim_env.baselines.clerk import Clerk
 from usersim_env.baselines.oracle import Oracle
 from usersim_env.baselines.silent import Silent
+from usersim_env.conversation.scene import Scene
 from usersim_env.domains import get_domain, get_task
-from usersim_env.env import TauEnv
+from usersim_env.env.tau_env import TauEnv
 from usersim_env.errors import UnknownName, UsageError
-from usersim_env.rollout import play as play_trace
-from usersim_env.scene import Scene
+from usersim_env.rollouts import play as play_trace
 from usersim_env.users.agenda import PERSONAS, Agenda, AgendaUser, agenda_of, parse_instruction
 from usersim_env.users.agenda.checked import checked_agendas
 from usersim_env.users.agenda.model import Goal, Secret

@@ -11,7 +11,7 @@ import pytest
 from usersim_env.agent import Action, Agent, Observation
 from usersim_env.baselines.clerk import Clerk
 from usersim_env.baselines.silent import Silent
-from usersim_env.rollout import RolloutSettings, rollout
+from usersim_env.rollouts import RolloutSettings, rollout
 
 
 class Claims(Silent):

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from usersim_env.baselines.clerk import Clerk
-from usersim_env.behaviour import features_of_turns
 from usersim_env.domains import get_domain
-from usersim_env.survey import FIELDS
+from usersim_env.feedback.behaviour import features_of_turns
+from usersim_env.feedback.survey import FIELDS
 from usersim_env.users.agenda import AgendaUser
 
 Play = Callable[..., Any]

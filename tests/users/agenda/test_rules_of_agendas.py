@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from usersim_env.conversation.scene import Scene
 from usersim_env.domains import get_task
 from usersim_env.messages import Message, Say, Stop
-from usersim_env.scene import Scene
 from usersim_env.users.agenda import AgendaUser, Persona
 
 CLEAN = Persona(polite_share=0.0, short_share=0.0, uncertain_share=0.0, pivot_share=0.0)

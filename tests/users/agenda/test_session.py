@@ -9,10 +9,10 @@ import pytest
 
 from usersim_env.baselines.clerk import Clerk
 from usersim_env.baselines.silent import Silent
+from usersim_env.conversation.scene import Scene
 from usersim_env.domains import get_domain
 from usersim_env.errors import UnknownName, UsageError
 from usersim_env.messages import Message, Say, Stop
-from usersim_env.scene import Scene
 from usersim_env.users.agenda import PERSONAS, AgendaUser, Persona, agenda_of
 from usersim_env.users.agenda.model import Rule, Secret
 from usersim_env.users.agenda.voice import first_person

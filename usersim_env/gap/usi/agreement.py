@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from usersim_env.feedback.survey import FIELDS, Question
 from usersim_env.gap.usi.sessions import ByTask, Session
-from usersim_env.survey import FIELDS, Question
 
 SEED = 42
 """Of the random levels; one generator for each simulator, so the result does not change from run to run."""

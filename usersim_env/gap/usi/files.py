@@ -15,16 +15,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from usersim_env.behaviour import Source as Speaker
-from usersim_env.behaviour import features_of_turns, hidden_turns, user_turns
 from usersim_env.errors import TraceError
+from usersim_env.feedback.behaviour import Source as Speaker
+from usersim_env.feedback.behaviour import features_of_turns, hidden_turns, user_turns
 from usersim_env.gap.episodes import AnyEpisode, hidden_of, read_episodes
 from usersim_env.gap.task_means import behaviour_of
 from usersim_env.gap.usi.sessions import Session, Sessions, answers_of, check_ids, ordered, task_key
 from usersim_env.importers import ImportSettings, native, odyssim, tau_usi
 from usersim_env.importers.fields import Fields, load_json, unit_number
-from usersim_env.looks_like import hint
-from usersim_env.trace_file import holds_traces
+from usersim_env.traces.file import holds_traces
+from usersim_env.traces.looks_like import hint
 
 Source: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Iterable[AnyEpisode]
 """A file, the content of one in tau-usi's format, or traces."""

@@ -7,8 +7,8 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 
-from usersim_env.behaviour import DIMENSIONS
 from usersim_env.errors import UsageError, unknown
+from usersim_env.feedback.behaviour import DIMENSIONS
 from usersim_env.gap.usi import notes as words
 from usersim_env.gap.usi.agreement import batch_agreements, second_rating
 from usersim_env.gap.usi.calibration import MIN_SAMPLES, Difficulty, calibration_error, given_difficulty

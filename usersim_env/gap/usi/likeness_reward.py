@@ -20,14 +20,14 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from usersim_env.behaviour import DIMENSIONS, FEATURES, RATES
-from usersim_env.conversation import Outcome
+from usersim_env.conversation.machine import Outcome
 from usersim_env.errors import UsageError
+from usersim_env.feedback.behaviour import DIMENSIONS, FEATURES, RATES
 from usersim_env.gap.task_means import behaviour_of
 from usersim_env.gap.usi.similarity import Row
 from usersim_env.gap.usi.target import OVERALL, Target, TargetRow
 from usersim_env.multi_agent.seats import AGENT, USER
-from usersim_env.trace import Trace
+from usersim_env.traces.trace import Trace
 
 Array: TypeAlias = NDArray[np.float64]
 

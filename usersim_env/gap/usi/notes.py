@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from usersim_env.behaviour import DIMENSIONS
+from usersim_env.feedback.behaviour import DIMENSIONS
+from usersim_env.feedback.survey import FIELDS
 from usersim_env.gap.usi.agreement import known
 from usersim_env.gap.usi.result import HUMAN, UsiRow
 from usersim_env.gap.usi.sessions import ByTask, Sessions
-from usersim_env.survey import FIELDS
 
 
 def of_difficulty(table: Mapping[str, float], is_pooled: bool, tasks: Collection[str], least: int) -> Iterator[str]:

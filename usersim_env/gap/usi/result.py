@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from usersim_env.behaviour import DIMENSIONS
+from usersim_env.feedback.behaviour import DIMENSIONS
 from usersim_env.gap.usi.similarity import Row, mean_row
 
 HUMAN = "Human (inter-ann.)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from usersim_env.behaviour import DIMENSIONS, FEATURES, RATES
+from usersim_env.feedback.behaviour import DIMENSIONS, FEATURES, RATES
 from usersim_env.gap.usi.sessions import ByTask
 
 Row = Mapping[str, float]

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from usersim_env.behaviour import DIMENSIONS
+from usersim_env.feedback.behaviour import DIMENSIONS
 from usersim_env.gap.usi.result import Stat, UsiResult
 from usersim_env.visible import visible
 

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from usersim_env.behaviour import FEATURES, RATES
 from usersim_env.errors import TermsError, TraceError, UsageError, unknown
+from usersim_env.feedback.behaviour import FEATURES, RATES
 from usersim_env.gap.usi.calibration import CUTS, Difficulty, given_difficulty
 from usersim_env.gap.usi.files import read_object
 from usersim_env.gap.usi.sessions import task_key
 from usersim_env.importers.fields import Fields, load_json, unit_number
-from usersim_env.trace import Seat, Terms
+from usersim_env.traces.trace import Seat, Terms
 from usersim_env.users.recorded.sources import PURPOSES
 
 FORMAT = "usersim_env target 1"

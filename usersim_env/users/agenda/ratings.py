@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from usersim_env.survey import Survey, label_for
+from usersim_env.feedback.survey import Survey, label_for
 from usersim_env.users.agenda.memory import Memory
 
 _SPREAD = 0.12

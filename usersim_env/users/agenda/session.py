@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from usersim_env.conversation.scene import Scene
+from usersim_env.feedback.survey import Survey
 from usersim_env.messages import Say, Stop
-from usersim_env.scene import Scene
-from usersim_env.survey import Survey
 from usersim_env.users.agenda import lines, objections, proposals, triggers
 from usersim_env.users.agenda.acts import IDENTITY_TOPICS, Heard, listen
 from usersim_env.users.agenda.answers import answer, asked_rule, identity, wish

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from usersim_env.behaviour import phrase_hits
+from usersim_env.feedback.behaviour import phrase_hits
 from usersim_env.users.agenda.lines import Line
 from usersim_env.users.agenda.persona import Persona
 

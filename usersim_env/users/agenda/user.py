@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from usersim_env.scene import Scene
+from usersim_env.conversation.scene import Scene
 from usersim_env.users.agenda.checked import Agendas, agenda_of, check_agendas
 from usersim_env.users.agenda.persona import Persona, persona_of
 from usersim_env.users.agenda.session import AgendaSession

@@ -10,10 +10,10 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
+from usersim_env.conversation.scene import Scene
 from usersim_env.errors import BadReply, ModelError
 from usersim_env.llm import Completion, Request
 from usersim_env.messages import Say, Stop
-from usersim_env.scene import Scene
 from usersim_env.users.llm.prompts import (
     STOP,
     ChatMessages,

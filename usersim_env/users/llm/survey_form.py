@@ -6,9 +6,9 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from usersim_env.errors import ModelError
+from usersim_env.feedback.survey import Question, Survey
 from usersim_env.llm import Completion, Unreadable, read_written
 from usersim_env.llm.json_text import json_spans
-from usersim_env.survey import Question, Survey
 from usersim_env.users.llm.prompts import survey_prompt
 from usersim_env.users.llm.strategies import Ask, Desk
 

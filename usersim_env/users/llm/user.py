@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
+from usersim_env.conversation.scene import Scene
 from usersim_env.errors import ModelError, UsageError, UserSideError, unknown
+from usersim_env.feedback.survey import Survey
 from usersim_env.llm import Completion, Model, ModelSession, Usage, as_model
 from usersim_env.messages import Say, Stop
-from usersim_env.scene import Scene
-from usersim_env.survey import Survey
 from usersim_env.users.base import User, UserSession
 from usersim_env.users.llm.prompts import trait_lines, version
 from usersim_env.users.llm.strategies import STRATEGIES, Ask, Desk

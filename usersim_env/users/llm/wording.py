@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from usersim_env.conversation.scene import Scene
 from usersim_env.domains.user_prompt import user_prompt
 from usersim_env.errors import UsageError
-from usersim_env.scene import Scene
 from usersim_env.users.llm.prompts import STOP, as_text, fill, seen
 
 TAU_BENCH = "tau-bench"

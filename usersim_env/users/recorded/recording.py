@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from usersim_env.domains import Task, get_domain
 from usersim_env.errors import TraceError, UnknownName, UsageError
+from usersim_env.feedback.survey import Survey
 from usersim_env.messages import Say, Stop
-from usersim_env.recorded_task import task_of
-from usersim_env.survey import Survey
-from usersim_env.trace import Terms, Trace
+from usersim_env.traces.recorded_task import task_of
+from usersim_env.traces.trace import Terms, Trace
 from usersim_env.users.recorded.moves import MoveReader, Moves
 
 

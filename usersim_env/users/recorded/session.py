@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from usersim_env.conversation.scene import Scene
 from usersim_env.domains import Domain
 from usersim_env.errors import UserSideError
-from usersim_env.feedback import Replayed
+from usersim_env.feedback.survey import Survey
+from usersim_env.feedback.values import Replayed
 from usersim_env.messages import Say, Stop
-from usersim_env.scene import Scene
-from usersim_env.survey import Survey
 from usersim_env.users.base import User, UserSession
 from usersim_env.users.recorded.divergence import Divergence, DivergenceSettings, compare
 from usersim_env.users.recorded.moves import MoveReader

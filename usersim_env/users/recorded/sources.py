@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from usersim_env.errors import TermsError, UsageError, unknown
-from usersim_env.trace import Trace
-from usersim_env.trace_file import read_traces
+from usersim_env.traces.file import read_traces
+from usersim_env.traces.trace import Trace
 
 Traces: TypeAlias = "str | os.PathLike[str] | Trace | Iterable[str | os.PathLike[str] | Trace]"
 PURPOSES = ("training", "evaluation")
