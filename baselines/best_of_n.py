@@ -20,6 +20,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from usersim_env.baselines.command import run_script
 from usersim_env.baselines.registry import make_agent
 from usersim_env.errors import UsageError, unknown
 from usersim_env.feedback.groups import drop_invalid
@@ -203,4 +204,4 @@ def cell(found: Interval | None, sign: bool = False) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -26,6 +26,7 @@ from rich.table import Table
 
 from usersim_env.baselines.best_of_n import OUTCOMES, Group, add_source, cell, expected, load, over_tasks, values_of
 from usersim_env.baselines.best_of_n import parse_mixture as parse
+from usersim_env.baselines.command import run_script
 from usersim_env.baselines.remedies_summary import Row, write_csv
 from usersim_env.gap.bootstrap import BootstrapSettings, Interval
 from usersim_env.gap.plot_style import Draw, Ink, bare, new_figure, require_matplotlib, write_plot
@@ -185,4 +186,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

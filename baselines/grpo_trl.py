@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from usersim_env.adapters import ChatEpisode, EpisodeSettings
 from usersim_env.adapters import trl as adapter
+from usersim_env.baselines.command import run_script
 from usersim_env.errors import InstallError
 
 Mode = Literal["rollout", "environment"]
@@ -154,4 +155,4 @@ def _config(given: argparse.Namespace) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

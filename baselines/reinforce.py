@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 
+from usersim_env.baselines.command import run_script
 from usersim_env.baselines.dialogue_moves import FEATURES, MOVES, Array, Learner, Step, probabilities
 from usersim_env.domains import get_domain
 from usersim_env.errors import UsageError
@@ -266,4 +267,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

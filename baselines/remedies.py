@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from usersim_env.baselines.command import run_script
 from usersim_env.baselines.reinforce import Training, run
 from usersim_env.baselines.remedies_plot import plot_end, plot_training
 from usersim_env.baselines.remedies_summary import Row, print_cells, summarise, summary_rows, write_csv
@@ -120,4 +121,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,6 +110,7 @@ def test_a_scripted_agent_says_its_lines() -> None:
         "respond",
     ]
     assert trace.agent.settings == {"moves": ["Your e-mail?", call, "Done."]} and trace.agent.name == "scripted"
-    for nothing in ([], "Hello."):
+    wrong: list[Any] = [[], "Hello."]
+    for nothing in wrong:
         with pytest.raises(ue.errors.UsageError, match="at least one move"):
             ue.ScriptedAgent(nothing)

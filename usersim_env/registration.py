@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from usersim_env.domains import LOADERS, Domain, add_domain, get_domain, read_do
 from usersim_env.env.settings import EnvSettings
 from usersim_env.env.tau_env import TauEnv
 from usersim_env.errors import UsageError, UsersimError, told, unknown
-from usersim_env.llm import as_model, require_litellm
+from usersim_env.llm import Model, as_model, require_litellm
 from usersim_env.users.agenda import AgendaUser
 from usersim_env.users.base import User
 from usersim_env.users.browser import BrowserUser
@@ -185,6 +186,9 @@ def make_env(
     own = {name: value for name in OWN if (value := keywords.pop(name, None)) is not None}
     replay = {name: keywords.pop(name) for name in REPLAY if name in keywords}
     for name in keywords:
+        for kind, example in _ELSEWHERE.items():
+            if name in {field.name for field in dataclasses.fields(kind)}:
+                raise UsageError(f"{name} is a setting of {kind.__name__}: gym.make(…, {example.format(name=name)}).")
         raise unknown("keyword", name, ["user", *OWN, *REPLAY, *(f.name for f in dataclasses.fields(EnvSettings))])
     if replay and (side != "replay" or user is not None):
         raise UsageError(f"{', '.join(replay)}: goes with {env_id(domain, 'replay')} and without user=.")
@@ -198,6 +202,14 @@ def make_env(
     elif user is None:
         user = _default_user(domain, side, own)
     return TauEnv(domain, user, EnvSettings(**settings), render_mode)
+
+
+_ELSEWHERE: Mapping[type[Any], str] = {
+    Model: "model=Model('openai/NAME', {name}=…)",
+    LLMUser: "user=LLMUser('openai/NAME', {name}=…)",
+    BrowserUser: "user=BrowserUser({name}=…)",
+}
+"""Whose settings are no keywords of an env, and where they belong."""
 
 
 def _default_user(domain: str, side: str, own: dict[str, Any]) -> User:

@@ -6,6 +6,8 @@ stands beside them, or be a formula where a table is opened.
 
 from __future__ import annotations
 
+import html
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _KEPT = "\n\t"
@@ -36,3 +38,11 @@ def csv_cell(value: Any) -> Any:
         return value
     text = visible(value)
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def html_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A small table for notebooks; whatever the texts are, they are shown as text."""
+    head = "".join(f"<th>{html.escape(visible(cell))}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(visible(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    caption = html.escape(visible(title))
+    return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -11,7 +11,7 @@ import gymnasium as gym
 from usersim_env.errors import UsageError, unknown
 from usersim_env.feedback.survey import QUESTIONS
 from usersim_env.feedback.values import Failure, Feedback
-from usersim_env.wrappers.base import OBJECTIVE, AnyEnv, Reset, Step, TauWrapper, objective_of
+from usersim_env.wrappers.base import OBJECTIVE, AnyEnv, Reset, Step, TauWrapper, objective_of, tau_env
 
 SIGNALS = ("rule", *(f"survey.{question.field}" for question in QUESTIONS), "survey.mean")
 """The signals that there are; which of them an episode has is in ``feedback.signals``."""
@@ -68,6 +68,9 @@ class FeedbackReward(TauWrapper):
         weights = _checked(weights)
         if missing not in ("invalid", "renormalise"):
             raise unknown("setting of missing", missing, ("invalid", "renormalise"))
+        asked = [name for name in weights if name.startswith("survey.")]
+        if asked and not tau_env(env, "FeedbackReward").settings.survey:
+            raise UsageError(f"The weights name {asked[0]}, but the env asks for no survey (survey=False).")
         below: Any = env
         while isinstance(below, gym.Wrapper):
             if isinstance(below, FeedbackReward):

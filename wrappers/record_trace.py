@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 
+from usersim_env.errors import UsageError
 from usersim_env.traces.file import TraceWriter
 from usersim_env.traces.trace import Trace
 from usersim_env.wrappers.base import OBJECTIVE, AnyEnv, Reset, Step, TauWrapper, objective_of, tau_env
@@ -54,6 +56,9 @@ class RecordTrace(TauWrapper):
     def __init__(self, env: AnyEnv, path: str | os.PathLike[str]) -> None:
         super().__init__(env, path=path)
         self._env = tau_env(env, "RecordTrace")
+        recorded = self._env.settings.record
+        if recorded is not None and Path(recorded).absolute() == Path(path).absolute():
+            raise UsageError(f"The env records into {path} already: leave out record=, or all is written there twice.")
         self._writer: TraceWriter | None = None
         self._path = path
         self._running = False

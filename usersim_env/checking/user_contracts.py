@@ -19,7 +19,7 @@ from usersim_env.errors import told
 from usersim_env.feedback.survey import Survey
 from usersim_env.feedback.values import Replayed
 from usersim_env.traces.trace import Terms
-from usersim_env.users.base import User
+from usersim_env.users.base import User, UserSession
 
 _TURN = "Return Say(text) or Stop(text); raise UserSideError where the turn cannot be taken."
 
@@ -116,6 +116,15 @@ def surveys(sitting: Sitting) -> Iterator[Broken]:
     """The survey is a Survey or None."""
     for episode in sitting.episodes():
         episode.play()
+        session = episode.session
+        if hasattr(session, "survey") and type(session).fill_survey is UserSession.fill_survey:
+            yield Broken(
+                "a method survey(scene)",
+                "never called",
+                "fill_survey(scene)",
+                "The survey is filled in by fill_survey(self, scene), which returns a Survey or None.",
+            )
+            return
         answered = [came for name, came in episode.said if name == "fill_survey"]
         bad = [came for came in answered if not isinstance(came, Survey | None)]
         if bad or episode.error.startswith("fill_survey"):

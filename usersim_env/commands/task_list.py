@@ -23,7 +23,8 @@ def as_text(ids: Sequence[str], agenda: bool = False) -> str:
 
 
 def _line(task: Task) -> str:
-    return f"{task.id}\t{len(task.expected_calls)} calls\t{task.instruction}"
+    calls = len(task.expected_calls)
+    return f"{task.id}\t{calls} call{'' if calls == 1 else 's'}\t{task.instruction}"
 
 
 def _record(task: Task, agenda: bool) -> dict[str, Any]:

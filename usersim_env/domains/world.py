@@ -64,7 +64,9 @@ class Domain:
         if found is not None:
             return found
         counts = ", ".join(f"{self.name}/{s}/0 … {self.name}/{s}/{len(t) - 1}" for s, t in self.splits.items() if t)
-        raise UnknownName(f"Unknown task {task_id!r}. Tasks of {self.name}: {counts}.")
+        near = f"{self.name}/test/{str(task_id).rpartition('/')[2]}"
+        meant = f" Did you mean {near!r}?" if near in self._by_id else ""
+        raise UnknownName(f"Unknown task {task_id!r}.{meant} Tasks of {self.name}: {counts}.")
 
     @cached_property
     def written_tables(self) -> frozenset[str]:

@@ -88,6 +88,11 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         self._writer = TraceWriter(self._settings.record) if self._settings.record is not None else None
 
     @property
+    def settings(self) -> EnvSettings:
+        """Tasks, limits, survey, recording."""
+        return self._settings
+
+    @property
     def tools(self) -> list[dict[str, Any]]:
         """The tools as OpenAI function schemas; a fresh copy each time."""
         return self._schemas()

@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from usersim_env.agent import Agent
+from usersim_env.agent import Agent, seat_of
 from usersim_env.env.tau_env import TauEnv
 from usersim_env.errors import UsageError
 from usersim_env.gap.monitor_file import HistoryFile
@@ -81,6 +81,12 @@ class GapMonitor:
         on_look: Callable[[dict[str, float]], object] | None = None,
         file: str | os.PathLike[str] | None = None,
     ) -> None:
+        for name, maker in (("make_sim", make_sim), ("make_reference", make_reference)):
+            if not callable(maker):
+                raise UsageError(
+                    f"{name} is a function that makes an env, got {type(maker).__name__}; for example "
+                    'lambda: gym.make("TauRetail-agenda-v0").'
+                )
         self._settings = settings if settings is not None else MonitorSettings()
         self._makers = make_sim, make_reference
         self._on_look = on_look
@@ -130,6 +136,7 @@ class GapMonitor:
         """
         if self.looks and step <= self.looks[-1].step:
             raise UsageError(f"A look at step {step} cannot follow one at step {self.looks[-1].step}: count upwards.")
+        seat_of(agent)  # before any episode: what comes may be no agent
         sim, other = (Side("sim", self._play(make, agent)) for make in self._makers)
         reference = Side("real" if all(trace.human for trace in other.traces) else "reference", other.traces)
         if not self.looks:

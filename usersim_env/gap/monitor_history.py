@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from usersim_env.errors import UsageError, unknown
+from usersim_env.feedback.survey import FIELDS
 from usersim_env.gap.monitor_bound import Band, Growth, band, growth, share
 from usersim_env.gap.sides import Side
 from usersim_env.gap.task_means import RULE, signals_of
@@ -55,6 +56,9 @@ class MonitorSettings:
             value = getattr(self, name)
             if not (isinstance(value, int) and value >= low) and not (name == "start_episodes" and value is None):
                 raise UsageError(f"{name} is {value!r}; expected an integer of at least {low}.")
+        surveys = [*(f"survey.{name}" for name in FIELDS), "survey.mean"]
+        if not isinstance(self.signal, str) or (self.signal.startswith("survey.") and self.signal not in surveys):
+            raise unknown("signal", self.signal, [RULE, *surveys])
         if self.agent_failures not in ("unscored", "zero"):
             raise unknown("agent_failures", self.agent_failures, ("unscored", "zero"))
         if not 0.5 < self.level < 1:

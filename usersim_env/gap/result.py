@@ -20,6 +20,7 @@ from usersim_env.gap.power import Detectable
 from usersim_env.gap.profiles import BehaviourRow, SurveyCounts
 from usersim_env.gap.sign_flip import SignFlip
 from usersim_env.gap.unscored import UnscoredBounds
+from usersim_env.visible import html_table
 
 NO_EVIDENCE = "no evidence of a gap"
 """Said where 0 is inside the interval. It is not the same as no gap."""
@@ -146,6 +147,15 @@ class GapResult:
         counts = " and ".join(f"{side.n_scored} {side.label}" for side in sides)
         numbers = f"{gap.estimate:+.3f}" + ("" if gap.low is None else f" [{gap.low:+.3f}, {gap.high:+.3f}]")
         return f"<GapResult: {len(self.pairing.tasks)} tasks, {counts} episodes, rule reward {numbers}>"
+
+    def _repr_html_(self) -> str:
+        """The gaps as a table, for notebooks; `write_report` makes the page."""
+        labels = [side.label for side in self.pairing.sides]
+        rows = []
+        for row in self.gaps:
+            span = "" if row.gap.low is None else f"[{row.gap.low:+.3f}, {row.gap.high:+.3f}]"
+            rows.append((row.signal, f"{row.sim:.3f}", f"{row.reference:.3f}", f"{row.gap.estimate:+.3f}", span))
+        return html_table(repr(self).strip("<>"), ("signal", *labels, "gap", "interval"), rows)
 
     @property
     def rule(self) -> SignalGap:

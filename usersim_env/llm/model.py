@@ -22,6 +22,9 @@ RESERVED = frozenset("model messages tools seed stop temperature max_tokens resp
 """Parameters that have a place of their own and are not taken from ``extra``."""
 
 
+_OR_NONE = dict.fromkeys(("temperature", "max_tokens", "rpm"), ", or None")
+
+
 @dataclass(frozen=True)
 class Model:
     """A language model as litellm names it.
@@ -72,6 +75,15 @@ class Model:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
             raise UsageError(f"A model has a name such as 'openai/gpt-4o-mini', got {self.name!r}.")
+        if self.api_base is not None and "/" not in self.name:
+            raise UsageError(
+                f"With api_base the name begins with a provider of litellm, 'openai/{self.name}' for any "
+                f"OpenAI-compatible server or 'hosted_vllm/{self.name}'; got {self.name!r}."
+            )
+        for name in ("temperature", "timeout", "retries", "backoff", "max_wait", "max_tokens", "rpm"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise UsageError(f"{name} is a number{_OR_NONE.get(name, '')}, got {value!r:.80}.")
         if self.temperature is not None and not 0.0 <= self.temperature <= 2.0:
             raise UsageError(f"temperature is a number from 0 to 2, or None, got {self.temperature!r}.")
         if self.max_tokens is not None and self.max_tokens < 1:

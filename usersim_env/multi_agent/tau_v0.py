@@ -38,12 +38,12 @@ from usersim_env.traces.trace import Trace
 OPTIONS = ("task_id", "tools", "lazy_open")
 
 
-def env(domain: str, **keywords: Any) -> AECEnv[str, dict[str, Any], Any]:
+def env(domain: str = "retail", **keywords: Any) -> AECEnv[str, dict[str, Any], Any]:
     """The env with PettingZoo's check of the order of calls; keywords are those of `raw_env`."""
     return OrderEnforcingWrapper(raw_env(domain, **keywords))
 
 
-def parallel_env(domain: str, **keywords: Any) -> ParallelEnv[str, dict[str, Any], Any]:
+def parallel_env(domain: str = "retail", **keywords: Any) -> ParallelEnv[str, dict[str, Any], Any]:
     """All seats at once, where only the active seat's action counts (``info["active_agent"]``)."""
     return turn_based_aec_to_parallel(env(domain, **keywords))
 
@@ -88,7 +88,7 @@ class raw_env(AECEnv[str, dict[str, Any], Any]):
     }
 
     def __init__(
-        self, domain: str, rewards: Rewards = rule_rewards, render_mode: str | None = None, **settings: Any
+        self, domain: str = "retail", rewards: Rewards = rule_rewards, render_mode: str | None = None, **settings: Any
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         known = [field.name for field in dataclasses.fields(EnvSettings)]
@@ -96,6 +96,8 @@ class raw_env(AECEnv[str, dict[str, Any], Any]):
             raise unknown("keyword", name, ["rewards", "render_mode", *known])
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise UsageError(f"render_mode is 'ansi', 'human' or None, got {render_mode!r}.")
+        if not callable(rewards):
+            raise UsageError(f"rewards is a function of an Outcome to a reward by seat, got {rewards!r:.80}.")
         self._settings = EnvSettings(**settings)
         self._domain = get_domain(domain)
         self._tasks = self._settings.chosen(domain)

@@ -9,6 +9,7 @@ from typing import Any
 
 from usersim_env.feedback.values import Failure
 from usersim_env.traces.trace import Trace
+from usersim_env.visible import html_table
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,6 +56,12 @@ class RolloutResult:
         """The figures: asyncio makes one of every task's result, and thousands of traces would take a while."""
         figures = ", ".join(f"{name}={value!r}" for name, value in self.summary().items())
         return f"RolloutResult({figures})"
+
+    def _repr_html_(self) -> str:
+        """The figures as a table, for notebooks."""
+        return html_table(
+            "Rollout", ("figure", "value"), ((name, str(value)) for name, value in self.summary().items())
+        )
 
     def summary(self) -> dict[str, Any]:
         """The figures as JSON values."""

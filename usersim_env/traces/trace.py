@@ -75,7 +75,7 @@ class Provenance:
     cost: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trace:
     """One episode.
 
@@ -161,6 +161,14 @@ class Trace:
             n_messages=len(messages),
             recording=self.recording,
         )
+
+    def __repr__(self) -> str:
+        """One line: a notebook would print all events otherwise."""
+        reward = "not scored" if self.reward is None else f"reward {self.reward:g}"
+        seats = f"{self.user.kind} user side, agent {self.agent.name:.60}"
+        failed = "" if self.failure is None else f" ({self.failure.side}:{self.failure.kind:.40})"
+        end = f"{len(self.events)} events, ended by {self.ended_by}{failed}, {reward}"
+        return f"<Trace {self.id:.20} of {self.task_id:.80}: {seats}, seed {self.seed}, {end}>"
 
     def to_line(self) -> bytes:
         """The trace as one line of JSON, with its newline. Lone surrogates survive as escapes."""

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from usersim_env.feedback.behaviour import DIMENSIONS
 from usersim_env.gap.usi.similarity import Row, mean_row
+from usersim_env.visible import html_table
 
 HUMAN = "Human (inter-ann.)"
 """Name of the row that compares people with people."""
@@ -107,6 +108,15 @@ class UsiResult:
     notes: tuple[str, ...]
     terms: Mapping[str, tuple[str, ...]]
 
+    def __repr__(self) -> str:
+        return f"<UsiResult: {len(self.rows) - 1} simulators, {len(self.notes)} notes>"
+
+    def _repr_html_(self) -> str:
+        """The rows as a table, for notebooks."""
+        found = [row.as_dict() for row in self.rows]
+        header = list(found[0]) if found else []
+        return html_table(repr(self).strip("<>"), header, ([_cell(row[name]) for name in header] for row in found))
+
     def as_dict(self) -> dict[str, Any]:
         """Rows, notes and terms as JSON values."""
         return {
@@ -114,6 +124,12 @@ class UsiResult:
             "notes": list(self.notes),
             "terms": {name: list(terms) for name, terms in self.terms.items()},
         }
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return " ± ".join(_cell(part) for part in value)
+    return f"{value:.1f}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def spread(values: Sequence[float]) -> Stat:
