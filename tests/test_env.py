@@ -59,7 +59,7 @@ def test_every_id_is_registered() -> None:
 
 
 def test_every_render_mode_by_gymnasiums_check() -> None:
-    for render_mode in (None, "ansi"):
+    for render_mode in (None, "ansi", "rgb_array"):
         check_env(make("TauMock-agenda-v0", render_mode=render_mode).unwrapped)
 
 

@@ -380,8 +380,8 @@ def test_render_modes(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_unknown_render_mode() -> None:
-    with pytest.raises(UsageError, match="render_mode is 'ansi', 'human' or None, got 'rgb_array'"):
-        TauEnv("mock", ScriptedUser(), render_mode="rgb_array")
+    with pytest.raises(UsageError, match="render_mode is 'ansi', 'human', 'rgb_array' or None, got 'video'"):
+        TauEnv("mock", ScriptedUser(), render_mode="video")
 
 
 def test_trace_needs_an_episode() -> None:

@@ -23,8 +23,8 @@ FOLDERS = {"usersim_env": "", "wrappers": "wrappers.", "baselines": "baselines."
 """Folder → where its files are in the package; the links inside usersim_env/ are not followed."""
 
 OPTIONAL = set(
-    "backports cma datasets jinja2 litellm matplotlib openai openenv ray skyrl_gym starlette tau_bench tau_trait torch "
-    "transformers trl uvicorn verifiers verl websockets zipfile".split()
+    "PIL backports cma datasets jinja2 litellm matplotlib openai openenv ray skyrl_gym starlette tau_bench tau_trait "
+    "torch transformers trl uvicorn verifiers verl websockets zipfile".split()
 )
 """Packages that a lean installation lacks: the only ones that may be imported inside a function."""
 

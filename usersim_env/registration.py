@@ -164,7 +164,7 @@ def make_env(
         domain: ``retail``, ``airline``, ``mock`` or one that was registered.
         plugin: where another process finds the domain; see `register_domain`.
         side: ``""`` (then ``user=`` is needed), ``agenda``, ``llm``, ``replay`` or ``human``.
-        render_mode: ``ansi`` or ``human``.
+        render_mode: ``ansi``, ``human`` or ``rgb_array`` (which needs the extra ``plot``).
         keywords: ``user``, a `User` to sit there instead; ``persona`` for the agenda user (a name)
             and the LLM user (text); ``model`` for the LLM user (a name or a `Model`); ``channel`` for a person,
             ``browser`` or ``terminal``; in the browser with ``turn_timeout`` and ``session_timeout`` (seconds), the

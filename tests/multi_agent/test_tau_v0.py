@@ -248,8 +248,8 @@ def test_wrong_keywords_say_which_there_are() -> None:
         tau_v0.env(domain="mock", spilt="test")
     with pytest.raises(UnknownName, match=r"Unknown domain 'retial'. Did you mean 'retail'"):
         tau_v0.env(domain="retial")
-    with pytest.raises(UsageError, match="render_mode is 'ansi', 'human' or None, got 'rgb_array'"):
-        tau_v0.env(domain="mock", render_mode="rgb_array")
+    with pytest.raises(UsageError, match="render_mode is 'ansi', 'human', 'rgb_array' or None, got 'video'"):
+        tau_v0.env(domain="mock", render_mode="video")
 
 
 def test_an_unknown_option_warns_and_an_unknown_task_leaves_the_episode_running() -> None:

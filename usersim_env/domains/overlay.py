@@ -100,6 +100,15 @@ class Overlay:
             self.reader[name] = ReadTable(base[name], touched)
             self.writer[name] = WriteTable(base[name], touched)
 
+    def state(self) -> dict[str, dict[str, Record]]:
+        """The records that were touched, by table: what is pickled instead of the base."""
+        return self._touched
+
+    def restore(self, state: Mapping[str, Mapping[str, Record]]) -> None:
+        """Takes over what `state` gave, on a fresh overlay of the same base."""
+        for name, records in state.items():
+            self._touched[name].update(records)
+
     def changed(self) -> dict[tuple[str, str], str]:
         """Records whose content differs from the base's: (table, key) → canonical text."""
         found = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -68,6 +69,10 @@ class Domain:
         meant = f" Did you mean {near!r}?" if near in self._by_id else ""
         raise UnknownName(f"Unknown task {task_id!r}.{meant} Tasks of {self.name}: {counts}.")
 
+    def __reduce__(self) -> tuple[Callable[[str], Domain], tuple[str]]:
+        """Pickled and copied by its name: it is shared, large, and never written."""
+        return _by_name, (self.name,)
+
     @cached_property
     def written_tables(self) -> frozenset[str]:
         """Tables that some tool writes."""
@@ -95,6 +100,11 @@ class Domain:
         return found
 
 
+def _by_name(name: str) -> Domain:
+    found: Domain = importlib.import_module("usersim_env.domains").get_domain(name)  # which imports this file
+    return found
+
+
 class World:
     """One episode's database. Unmodified tools run on it; the shared base is never written."""
 
@@ -108,6 +118,16 @@ class World:
             self._copy = copy.deepcopy({name: dict(table) for name, table in domain.data.items()})
         else:
             self._overlay = Overlay(domain.data, domain.written_tables)
+
+    def __getstate__(self) -> tuple[Domain, Any, dict[str, Any] | None]:
+        return self.domain, self._overlay.state() if self._overlay is not None else None, self._copy
+
+    def __setstate__(self, state: tuple[Domain, Any, dict[str, Any] | None]) -> None:
+        self.domain, touched, self._copy = state
+        self._overlay = None
+        if touched is not None:
+            self._overlay = Overlay(self.domain.data, self.domain.written_tables)
+            self._overlay.restore(touched)
 
     def fresh(self) -> World:
         """A new world of the same domain, untouched."""

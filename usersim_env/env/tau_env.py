@@ -7,8 +7,11 @@ import warnings
 from typing import Any, cast
 
 import gymnasium as gym
+import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
+from usersim_env.conversation.frame import frame, require_pillow
 from usersim_env.conversation.machine import Conversation, Outcome
 from usersim_env.conversation.rules import Rules
 from usersim_env.conversation.transcript import render_events
@@ -58,7 +61,7 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         render_mode: ``ansi`` (`render` returns the transcript) or ``human`` (it is printed as it comes).
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 1}  # noqa: RUF012 - as Gymnasium has it
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "human", "rgb_array"], "render_fps": 1}  # noqa: RUF012 - as Gymnasium has it
 
     def __init__(
         self,
@@ -73,7 +76,9 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         self._user = checked_user(user)
         self._rules = Rules(self._settings.max_steps, self._settings.survey, max_chars=self._settings.max_chars)
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise UsageError(f"render_mode is 'ansi', 'human' or None, got {render_mode!r}.")
+            raise UsageError(f"render_mode is 'ansi', 'human', 'rgb_array' or None, got {render_mode!r}.")
+        if render_mode == "rgb_array":
+            require_pillow()
         self.render_mode = render_mode
         self.agent_seat = self._settings.agent_seat
         self._schemas = self._domain.schemas
@@ -86,6 +91,14 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         self._done = True
         self._rendered = 0
         self._writer = TraceWriter(self._settings.record) if self._settings.record is not None else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is made anew from the domain; the database is pickled as far as the episode has changed it."""
+        return {name: value for name, value in vars(self).items() if name != "_schemas"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._schemas = self._domain.schemas
 
     @property
     def settings(self) -> EnvSettings:
@@ -172,11 +185,13 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
             self._episode.conversation.fail(failure)
         return self._last(self._episode, received("user", "user", ""))[4]
 
-    def render(self) -> str | None:
-        """The transcript so far: returned (``ansi``) or printed as far as it is new (``human``)."""
+    def render(self) -> str | NDArray[np.uint8] | None:
+        """The transcript so far: returned (``ansi``) or printed as far as it is new (``human``), or drawn."""
         events = self._conversation.events if self._conversation is not None else []
         if self.render_mode == "ansi":
             return render_events(events)
+        if self.render_mode == "rgb_array":
+            return frame(events)
         if self.render_mode == "human":
             new, self._rendered = events[self._rendered :], len(events)
             if new:

@@ -12,10 +12,12 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import seeding
+from numpy.typing import NDArray
 from pettingzoo.utils.conversions import turn_based_aec_to_parallel
 from pettingzoo.utils.env import AECEnv, ParallelEnv
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
+from usersim_env.conversation.frame import frame, require_pillow
 from usersim_env.conversation.machine import AgentTurn, Conversation, SurveyTurn, UserTurn
 from usersim_env.conversation.rules import Rules
 from usersim_env.conversation.transcript import render_events
@@ -82,7 +84,7 @@ class raw_env(AECEnv[str, dict[str, Any], Any]):
 
     metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
         "name": "tau_v0",
-        "render_modes": ["ansi", "human"],
+        "render_modes": ["ansi", "human", "rgb_array"],
         "render_fps": 1,
         "is_parallelizable": False,
     }
@@ -95,7 +97,9 @@ class raw_env(AECEnv[str, dict[str, Any], Any]):
         for name in settings.keys() - set(known):
             raise unknown("keyword", name, ["rewards", "render_mode", *known])
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise UsageError(f"render_mode is 'ansi', 'human' or None, got {render_mode!r}.")
+            raise UsageError(f"render_mode is 'ansi', 'human', 'rgb_array' or None, got {render_mode!r}.")
+        if render_mode == "rgb_array":
+            require_pillow()
         if not callable(rewards):
             raise UsageError(f"rewards is a function of an Outcome to a reward by seat, got {rewards!r:.80}.")
         self._settings = EnvSettings(**settings)
@@ -209,11 +213,13 @@ class raw_env(AECEnv[str, dict[str, Any], Any]):
             return observations.agent_observation(self._received, *self._shown)
         return observations.user_observation(self._conversation.scene(), _phase(self._conversation), self._error)
 
-    def render(self) -> str | None:
-        """The transcript so far, of both seats: returned (``ansi``) or printed as far as it is new (``human``)."""
+    def render(self) -> str | NDArray[np.uint8] | None:
+        """The transcript so far: returned (``ansi``), printed as far as it is new (``human``), or drawn."""
         events = self._conversation.events if self._conversation is not None else []
         if self.render_mode == "ansi":
             return render_events(events)
+        if self.render_mode == "rgb_array":
+            return frame(events)
         if self.render_mode == "human" and len(events) > self._rendered:
             print(render_events(events[self._rendered :]), flush=True)
             self._rendered = len(events)

@@ -66,6 +66,10 @@ class TraceWriter:
         self._lines.repair()
         self._closed = False
 
+    def __reduce__(self) -> tuple[type[TraceWriter], tuple[Path]]:
+        """In a copy or another process: the same file, opened anew."""
+        return TraceWriter, (self.path,)
+
     def write(self, trace: Trace) -> None:
         """One line, in the file when this returns: a killed process loses nothing, a power failure the last seconds.
 
