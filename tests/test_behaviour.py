@@ -264,6 +264,7 @@ def test_phrases_that_a_curly_apostrophe_hides_are_named() -> None:
     assert phrase_hits(curly) == {"polite": ["please"], "id": ["please"], "hidden": ["don't know"]}
     assert "hidden" not in phrase_hits(plain) and "hidden" not in phrase_hits("It\u2019s me, please.")
     assert hidden_turns([plain, curly, curly, "Nothing."]) == 2
+    assert hidden_turns(["I\u2019m not sure about that.", "I don't know, I don\u2019t know."]) == 0, "found already"
 
 
 def test_hits_agree_with_the_rates_on_every_vector() -> None:

@@ -82,3 +82,11 @@ def test_a_broken_line_of_ours_is_named_as_such(tmp_path: Path, capsys: pytest.C
     path.write_text(json.dumps({"task_hash": "x", "events": [], "messages": []}) + "\n", encoding="utf-8")
     assert main(["gap", "--sim", str(path), "--reference", str(path), "--out", str(tmp_path / "out")]) == 2
     assert f"{path}, line 1: id: Field required" in capsys.readouterr().err
+
+
+def test_an_import_that_fails_does_not_advise_an_import(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "tools.json"
+    path.write_text(json.dumps({"data": [{"messages": TALK}]}), encoding="utf-8")
+    assert main(["import", str(path), "--out", str(tmp_path / "out.jsonl")]) == 2
+    told = capsys.readouterr().err
+    assert "none of the formats" in told and "usersim-env import" not in told.removeprefix("usersim-env import")

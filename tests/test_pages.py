@@ -83,3 +83,9 @@ def test_commands_parse(page: str, line: str) -> None:
 def test_make_targets_exist(page: str) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
     assert set(re.findall(r"`make ([a-z-]+)", PAGES[page])) <= targets
+
+
+def test_the_ten_scripts_need_one_import_each(root: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (root / "docs" / "scripts.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 10
+    assert all(block.startswith("import usersim_env as ue\n") and block.count("import ") == 1 for block in blocks)

@@ -31,6 +31,7 @@ from usersim_env.users.terminal import TerminalUser
 from usersim_env.version import __version__
 
 if TYPE_CHECKING:
+    from usersim_env import adapters, checking, gap, importers, multi_agent, rollouts, wrappers
     from usersim_env.gap import GapMonitor, GapResult, GapSettings, MonitorSettings, compare, write_report
     from usersim_env.gap.usi import user_sim_index
     from usersim_env.llm import Cassette, Model
@@ -52,6 +53,9 @@ _LATER = {
     "write_report": "gap",
 }
 """Name → module that is imported when it is first asked for."""
+
+_ROOMS = ("adapters", "checking", "gap", "importers", "multi_agent", "rollouts", "wrappers")
+"""Packages that need no import of their own: ``ue.wrappers.ChatHistory``."""
 
 __all__ = [
     "QUESTIONS",
@@ -91,15 +95,22 @@ __all__ = [
     "User",
     "UserSession",
     "__version__",
+    "adapters",
+    "checking",
     "compare",
     "errors",
+    "gap",
+    "importers",
     "iter_traces",
     "make",
+    "multi_agent",
     "read_traces",
     "register_domain",
     "rollout",
     "rollout_async",
+    "rollouts",
     "user_sim_index",
+    "wrappers",
     "write_report",
 ]
 
@@ -115,6 +126,8 @@ class _Root(ModuleType):
 if not TYPE_CHECKING:  # a checker knows the names from their imports, and that there are no others
 
     def __getattr__(name: str) -> Any:
+        if name in _ROOMS:
+            return importlib.import_module(f"{__name__}.{name}")
         if name not in _LATER:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         found = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)

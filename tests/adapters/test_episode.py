@@ -178,3 +178,16 @@ def test_failures_of_the_agent_can_be_a_reward_of_0(outage: EpisodeSettings) -> 
     assert theirs.act("Hello!").reward is None, "the user side's is none of the agent's"
     with pytest.raises(UnknownName, match="Unknown agent_failures"):
         dataclasses.replace(MOCK, agent_failures="no")  # type: ignore[arg-type]
+
+
+def test_the_bounds_hold_where_what_is_missing_is_made_up_for() -> None:
+    settings = EpisodeSettings("TauMock-agenda-v0", {}, {"rule": 1.0, "survey.mean": -1.0}, "renormalise")
+    failing(1, settings)
+    assert tally_of(settings).numbers() == {"episodes": 1, "failed": 1, "reward_low": -2.0, "reward_high": 2.0}
+
+
+def test_a_failure_is_never_worth_more_than_the_worst_episode() -> None:
+    settings = EpisodeSettings("TauMock-agenda-v0", weights={"rule": 1.0, "survey.mean": -1.0}, agent_failures="zero")
+    episode = ChatEpisode(settings)
+    episode.begin("mock/test/0", 0)
+    assert episode.fail("gone").reward == -1.0

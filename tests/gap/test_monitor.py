@@ -214,6 +214,7 @@ def test_a_later_look_without_scores_warns_and_training_goes_on(tmp_path: Path) 
     ):
         look = watched.look(1, Overfitted(faults=tuple(MOCK)))
     assert look.gap is None and look.growth is None and look.success is None and not look.alarm
+    assert look.numbers()["sim_low"] == 0.0 and look.numbers()["sim_high"] == 1.0, "said where all have failed, too"
     assert watched.look(2, Oracle()).gap is not None
     assert History.from_json(watched.to_json()).looks == watched.looks
     watched.plot(tmp_path / "gap.svg")

@@ -169,3 +169,56 @@ def test_archives_that_are_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setitem(sys.modules, "backports.zstd", None)
         with pytest.raises(InstallError, match=r"usersim_env\[inspect\]"):
             import_files([path])
+
+
+def test_samples_of_two_logs_are_two_episodes(tmp_path: Path) -> None:
+    mine = load(tmp_path, log(sample(), eval_id="one")).traces
+    theirs = load(tmp_path, log(sample(), eval_id="two"), "other.json").traces
+    assert mine[0].id != theirs[0].id
+
+
+def test_a_stop_word_counts_at_the_end_of_the_last_message_alone(tmp_path: Path) -> None:
+    asked = {"role": "user", "content": "Play a customer who ends with ###STOP###. Say hello."}
+    trace, _ = one(tmp_path, messages=[asked, *MESSAGES[4:]])
+    assert trace.failure is None and trace.messages[0].content == asked["content"] and trace.ended_by == "agent"
+    bye = {"role": "user", "content": "Bye. ###STOP###"}
+    assert one(tmp_path, messages=[*MESSAGES, bye])[0].ended_by == "user"
+    crashed, _ = one(tmp_path, messages=[*MESSAGES, bye], error={"message": "scorer crashed"})
+    assert (crashed.ended_by, crashed.reward) == ("failure", None)
+
+
+def test_a_sample_that_was_declared_invalid(tmp_path: Path) -> None:
+    trace, _ = one(tmp_path, invalidation={"author": "me", "reason": "wrong"})
+    assert (trace.ended_by, trace.reward) == ("failure", None)
+
+
+def test_an_error_of_a_tool_is_its_answer(tmp_path: Path) -> None:
+    failed = {**MESSAGES[3], "content": "", "error": {"type": "timeout", "message": "Command timed out."}}
+    trace, _ = one(tmp_path, messages=[*MESSAGES[:3], failed, *MESSAGES[4:]])
+    call = next(event for event in trace.events if event.get("name") == "find_order")
+    assert (call["result"], call["error"], trace.effort.tool_errors) == ("Command timed out.", True, 1)
+
+
+def test_a_score_that_inspect_has_not_made(tmp_path: Path) -> None:
+    path = tmp_path / "log.json"
+    path.write_text(json.dumps(log(sample(value=float("nan")))), encoding="utf-8")
+    result = import_files([path])
+    assert result.traces[0].reward is None and "is 'NaN'" in result.notes[0]
+
+
+def test_attachments_are_resolved_everywhere_and_missing_ones_noted(tmp_path: Path) -> None:
+    trace, notes = one(tmp_path, store={"note": "attachment://0e87"})
+    assert trace.source["record"]["store"] == {"note": LONG} and notes == ()
+    lost, notes = one(tmp_path, attachments={})
+    assert "1 texts are attachments that the log does not have" in notes[0]
+    assert lost.task_hash == trace.task_hash
+
+
+def test_one_broken_sample_of_an_archive_takes_no_other_along(tmp_path: Path) -> None:
+    zipfile = pytest.importorskip("zipfile" if sys.version_info >= (3, 14) else "backports.zstd.zipfile")
+    path = tmp_path / "log.eval"
+    archive(path, log(sample("a"), sample("b")))
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_ZSTANDARD) as file:
+        file.writestr("samples/c_epoch_1.json", '{"id": "c", ')
+    result = import_files([path], settings=ImportSettings(skip_broken=True))
+    assert len(result.traces) == 2 and "samples/c_epoch_1.json" in result.broken[0]

@@ -142,3 +142,17 @@ def test_broken_lines_are_listed_and_the_rest_is_read(tmp_path: Path) -> None:
     ]
     with pytest.raises(TraceError, match="line 2: not JSON"):
         load(tmp_path, text)
+
+
+@pytest.mark.parametrize("name", ["move_ticket", "", None])
+def test_a_name_beside_the_function_takes_no_arguments_away(name: Any, tmp_path: Path) -> None:
+    call = {"id": "c", "name": name, "function": {"name": "move_ticket", "arguments": '{"day": "tuesday"}'}}
+    record = {"messages": [{"role": "user", "content": "Hi."}, {"role": "assistant", "tool_calls": [call]}]}
+    (trace,) = load(tmp_path, json.dumps([record])).traces
+    assert (trace.events[1]["name"], trace.events[1]["arguments"]) == ("move_ticket", {"day": "tuesday"})
+
+
+def test_arguments_under_another_name_are_not_lost(tmp_path: Path) -> None:
+    record = {"messages": [{"role": "assistant", "tool_calls": [{"name": "f", "args": {"x": 1}}]}]}
+    with pytest.raises(TraceError, match="args: arguments stand in 'arguments'"):
+        load(tmp_path, json.dumps([record]))

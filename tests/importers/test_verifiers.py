@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from usersim_env.errors import TraceError
 from usersim_env.importers import ImportResult, ImportSettings, import_files
 from usersim_env.traces.trace import Trace
 
@@ -95,10 +96,48 @@ def test_agents_that_are_not_evaluated_are_no_records(tmp_path: Path) -> None:
     assert len(load(tmp_path, episode(agent(), second)).traces) == 2
 
 
-def test_a_task_of_ours_is_known(tmp_path: Path) -> None:
-    task = {"data": {"task_id": "retail/test/3", "seed": 1}, "key": "retail/test/3#1"}
-    trace = one(tmp_path, episode(agent(), env={"id": "tau_agents"}, task=task))
-    assert (trace.task_id, trace.domain, len(trace.task_hash)) == ("retail/test/3", "retail", 64)
+def test_episodes_of_our_own_env_are_refused_since_calls_are_talk_in_them(tmp_path: Path) -> None:
+    data = {"task_id": "retail/test/3", "seed": 1, "settings": {"env_id": "TauRetail-agenda-v0"}}
+    with pytest.raises(
+        TraceError, match=r"calls and results are written as talk\. Give the taskset keywords=\{'record'"
+    ):
+        load(tmp_path, episode(agent(), task={"data": data, "key": "retail/test/3#1"}))
+    theirs = one(tmp_path, episode(agent(), task={"data": {"task_id": "retail/test/3"}, "key": "k"}))
+    assert theirs.task_id == "shop/verifiers/k", "an id like ours makes nobody's task ours"
+
+
+def test_without_an_agent_that_is_trained_all_are_read(tmp_path: Path) -> None:
+    trace = one(tmp_path, episode(agent(agent={"name": "a", "trainable": False})))
+    assert (trace.reward, trace.failure) == (0.5, None)
+
+
+def test_a_reward_without_a_weight_has_weight_1(tmp_path: Path) -> None:
+    assert one(tmp_path, episode(agent(rewards={"done": {"score": 1.0}}))).reward == 1.0
+
+
+def test_a_parent_that_is_no_number_is_named(tmp_path: Path) -> None:
+    nodes = [*agent()["nodes"], {"parent": [0], "message": TALK[0]}]
+    with pytest.raises(TraceError, match="parent: expected int"):
+        load(tmp_path, episode(agent(nodes=nodes)))
+
+
+def test_arguments_that_are_no_json_lose_no_episode(tmp_path: Path) -> None:
+    broken = {**TALK[2], "tool_calls": [{**CALL, "arguments": '{"number": 7'}]}
+    result = load(tmp_path, row(reward=0.0, completion=[broken, *TALK[3:]]))
+    call = next(event for event in result.traces[0].events if event.get("name") == "find_order")
+    assert call["arguments"] == {"unparsed": '{"number": 7'} and result.traces[0].reward == 0.0
+    assert "arguments that are no JSON" in result.notes[0]
+
+
+def test_equal_rows_are_two_episodes(tmp_path: Path) -> None:
+    assert len({trace.id for trace in load(tmp_path, row(), row()).traces}) == 2
+
+
+def test_a_crash_after_a_stop_is_a_failure(tmp_path: Path) -> None:
+    talk = [*TALK, {"role": "user", "content": "Bye. ###STOP###"}]
+    trace = one(tmp_path, row(completion=talk[2:], error="boom"))
+    assert (trace.ended_by, trace.reward) == ("failure", None)
+    assert one(tmp_path, row(completion=talk[2:])).ended_by == "user"
 
 
 def test_a_row_is_a_trace(tmp_path: Path) -> None:

@@ -378,9 +378,16 @@ def test_what_the_agents_words_bring_about_is_the_agents_failure(
     assert user_failure(UserSideError("x", "outage")).side == "user"
 
 
-def test_answers_that_a_filter_holds_back_are_the_agents_doing_where_it_spoke_last(fake: Any) -> None:
+def test_answers_of_its_own_that_a_filter_holds_back_are_the_user_sides_failure(fake: Any) -> None:
     filtered = Completion("", (), "content_filter", 10, 5, 0.001)
     fake(filtered, filtered, filtered)
     with pytest.raises(UserSideError, match="the provider's filter held the text back") as failed:
         turn(LLMUser("m"), Scene("mock/test/0", INSTRUCTION, (Message("user", "Hi."), SHORT)))
-    assert (failed.value.kind, failed.value.side) == ("content_policy", "agent")
+    assert (failed.value.kind, failed.value.side) == ("content_policy", "user")
+
+
+def test_a_long_persona_is_no_doing_of_the_agents(fake: Any) -> None:
+    fake(ModelError("No.", kind="context_length"))
+    with pytest.raises(UserSideError) as failed:
+        turn(LLMUser(Model("m", retries=0), persona="word " * 999), Scene("mock/test/0", "x", (SHORT, LONG)))
+    assert failed.value.side == "user"

@@ -149,6 +149,12 @@ def test_frames_of_files_installed_and_of_errors_of_ours() -> None:
     with pytest.raises(KeyError) as found:
         room["boom"]()
     assert raised.frames_of(found.value)[-1] == "lib/inner.py:2 in boom"
+    places = {
+        "/srv/site-packages/acme/site-packages/p/a.py": "p/a.py",
+        "C:\\Users\\ann\\agent.py": "agent.py",
+        "/home/ann/agent.py": "agent.py",
+    }
+    assert {path: raised._place(path) for path in places} == places
     with pytest.raises(UsageError) as ours:
         raise UsageError("x")
     assert raised.frames_of(ours.value) == ()

@@ -36,7 +36,8 @@ class EpisodeSettings:
         weights: signal → weight of the reward (see `FeedbackReward`); ``None`` is the rule reward.
         missing: what a missing signal does, as in `FeedbackReward`.
         format: how a text is read, as in `ParseToolCalls`.
-        agent_failures: ``unscored``, or ``zero``: an episode that failed on the agent's side has the reward 0, so that
+        agent_failures: ``unscored``, or ``zero``: an episode that failed on the agent's side has the reward 0 (with
+            negative weights the lowest reward there is), so that
             a model cannot learn to fail where it would lose. An outage of its server then counts as well.
     """
 
@@ -90,10 +91,18 @@ class EpisodeSettings:
 _TALLIES: dict[str, Tally] = {}
 
 
+def _range(settings: EpisodeSettings) -> tuple[float, float]:
+    """The lowest and the highest reward that an episode can have."""
+    weights = (settings.weights or {"rule": 1.0}).values()
+    if settings.missing == "renormalise":  # what is missing makes the others heavier, up to the whole
+        whole = sum(map(abs, weights))
+        return (-whole if min(weights) < 0 else 0.0), (whole if max(weights) > 0 else 0.0)
+    return sum(min(weight, 0.0) for weight in weights), sum(max(weight, 0.0) for weight in weights)
+
+
 def tally_of(settings: EpisodeSettings) -> Tally:
     """What became of the episodes that this process has played with these settings, whatever adapter played them."""
-    weights = (settings.weights or {"rule": 1.0}).values()
-    fresh = Tally(sum(min(weight, 0.0) for weight in weights), sum(max(weight, 0.0) for weight in weights))
+    fresh = Tally(*_range(settings))
     return _TALLIES.setdefault(repr(settings), fresh)
 
 
@@ -155,6 +164,7 @@ class ChatEpisode:
     def __init__(self, settings: EpisodeSettings, reads: Reads = "text") -> None:
         self._env = settings.make(reads)
         self._failed_as_zero = settings.agent_failures == "zero"
+        self._least = _range(settings)[0]  # 0, unless a weight is negative: failing must not be better than losing
         self._tally = tally_of(settings)
         self._reads = reads
         self._below = tau_env(self._env, "ChatEpisode")
@@ -243,7 +253,7 @@ class ChatEpisode:
         failure: Failure | None = info.get("failure")
         reward = self._total if info["valid"] else worth
         if reward is None and self._failed_as_zero and failure is not None and failure.side == "agent":
-            reward = 0.0
+            reward = self._least
         self._tally.add(reward, failure)
         return Turn(new, True, reward, failure, info["feedback"])
 

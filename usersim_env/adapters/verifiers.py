@@ -70,6 +70,7 @@ def _taskset() -> type:
         weights: dict[str, float] | None = None
         missing: str = EpisodeSettings.missing
         format: str = EpisodeSettings.format
+        agent_failures: str = EpisodeSettings.agent_failures
         task_ids: list[str] | None = None
         seeds: list[int] = [0]  # noqa: RUF012
 
@@ -78,7 +79,7 @@ def _taskset() -> type:
 
         def load(self) -> Iterator[Any]:
             """The tasks; policy and tools are the system prompt, and the user opens."""
-            names = ("env_id", "keywords", "weights", "missing", "format")
+            names = ("env_id", "keywords", "weights", "missing", "format", "agent_failures")
             settings = {name: getattr(self.config, name) for name in names}
             episode = ChatEpisode(EpisodeSettings.read(settings))
             for task_id in self.config.task_ids or episode.task_ids:

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from usersim_env.errors import UserSideError, UsersimError, told
 from usersim_env.feedback.values import Failure
@@ -82,10 +82,10 @@ def _place(filename: str) -> str:
     """An installed file from its package on, of any other its name alone; empty for a file of this package."""
     if Path(filename).is_relative_to(_HERE):
         return ""
-    parts = Path(filename).parts
+    parts = (PureWindowsPath(filename) if "\\" in filename else Path(filename)).parts
     for root in ("site-packages", "dist-packages"):
         if root in parts:
-            return "/".join(parts[parts.index(root) + 1 :])
+            return "/".join(parts[len(parts) - parts[::-1].index(root) :])
     return parts[-1] if parts else filename
 
 

@@ -155,7 +155,9 @@ def phrase_hits(text: str) -> dict[str, list[str]]:
     hits = _hits(lowered)
     if _CURLY in lowered:
         plain = _hits(lowered.replace(_CURLY, "'"))
-        hidden = [phrase for name, found in plain.items() for phrase in _beyond(found, hits.get(name, []))]
+        # A list counts a turn once, so further phrases of one that has a hit are not missed; identifiers are counted.
+        hidden = [phrase for name, found in plain.items() if not hits.get(name) for phrase in found]
+        hidden += _beyond(plain["id"], hits["id"]) if hits["id"] else []
         hits["hidden"] = list(dict.fromkeys(hidden))
     return {name: found for name, found in hits.items() if found}
 

@@ -182,7 +182,7 @@ class Look:
             found[f"{name}_failed"] = float(sum(side.failed.values()))
         if self.success is not None:
             found["sim"], found["reference"] = self.success
-            found |= self.bounds()
+        found |= self.bounds()
         if self.gap is not None:
             found |= {"gap": self.gap.estimate, "gap_low": self.gap.low, "gap_high": self.gap.high}
             found["tasks"] = float(self.gap.n_tasks)

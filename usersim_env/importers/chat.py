@@ -8,7 +8,7 @@ from typing import Any
 
 from usersim_env.errors import TraceError
 from usersim_env.importers.blocks import Blocks, Call, Result, read_blocks, read_id
-from usersim_env.importers.fields import Fields, load_json
+from usersim_env.importers.fields import Fields, load_json, text_of
 from usersim_env.importers.recording import Event, Recorder
 from usersim_env.messages import RESPOND
 from usersim_env.traces.trace import JsonDict
@@ -19,13 +19,16 @@ STOP = "###STOP###"
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
-def read_message(recorder: Recorder, message: Fields, first_call_only: bool = False) -> None:
+def read_message(
+    recorder: Recorder, message: Fields, first_call_only: bool = False, stops: Sequence[str] = (STOP,)
+) -> None:
     """One message told to a recorder.
 
     Args:
         recorder: of the episode.
         message: in the shape of OpenAI's chat completions.
         first_call_only: of several tool calls in one message only the first was executed, as in τ-bench.
+        stops: words by which the user side ends the episode, anywhere in a message.
 
     Raises:
         TraceError: which field is wrong.
@@ -39,14 +42,26 @@ def read_message(recorder: Recorder, message: Fields, first_call_only: bool = Fa
         recorder.notes.append(f"{message.where}: a block of type {kind} is kept in source alone")
     results = list(blocks.results)
     if role in ("tool", "function"):
-        results.append(Result(blocks.text, read_id(message, "tool_call_id"), None))
+        failed = message.value.get("error")  # Inspect's: the words that the model has seen
+        said = failed.get("message") if isinstance(failed, dict) else None
+        text = blocks.text or (said if isinstance(said, str) else "")
+        results.append(Result(text, read_id(message, "tool_call_id"), True if isinstance(failed, dict) else None))
     for result in results:
         if not recorder.result(result.text, result.id, result.error) and not recorder.ended_by:
             recorder.notes.append(f"{message.where}: a tool result without a call")
     if role == "user" and (blocks.text or not results):
-        read_user(recorder, blocks.text, (STOP,))
+        read_user(recorder, blocks.text, stops)
     elif role == "assistant":
         _assistant(recorder, message, blocks, first_call_only)
+
+
+def read_talk(recorder: Recorder, messages: Sequence[Fields]) -> None:
+    """Messages of a format that has no stop word: one counts at the end of the last message of the user alone."""
+    speaking = [number for number, message in enumerate(messages) if message.value.get("role") == "user"]
+    for number, message in enumerate(messages):
+        last = len(speaking) > 1 and number == speaking[-1]
+        stops = (STOP,) if last and text_of(message.value).rstrip().endswith(STOP) else ()
+        read_message(recorder, message, stops=stops)
 
 
 def read_user(recorder: Recorder, text: str, stops: Sequence[str]) -> None:
@@ -80,10 +95,16 @@ def _calls(message: Fields) -> Iterator[Call]:
     for number, item in enumerate(message.find("tool_calls", list) or ()):
         where = f"{message.where}: tool_calls.{number}"
         call = Fields(_decoded(item, where) if isinstance(item, str) else item, where)
+        inside = isinstance(call.value.get("function"), dict)
         beside = isinstance(call.value.get("function"), str)
-        function = call if beside or "name" in call.value else call.inside("function")
+        function = call.inside("function") if inside or not (beside or "name" in call.value) else call
         name = "function" if beside else "name"
+        if "arguments" not in function.value and (odd := _OTHER_ARGUMENTS & function.value.keys()):
+            raise function.error(min(odd), "arguments stand in 'arguments'; this spelling is not known")
         yield Call(function.get(name, str), _arguments(function), read_id(call, "id"))
+
+
+_OTHER_ARGUMENTS = frozenset({"args", "input", "parameters", "kwargs"})
 
 
 def _decoded(text: str, where: str) -> Any:

@@ -99,6 +99,13 @@ class Record:
     max_steps: int | None = None
 
 
+def crashed(recorder: Recorder, message: str) -> tuple[str, Failure]:
+    """How a record ended that says it failed; also where a stop stood before, since something failed after it."""
+    if recorder.ended_by is None:
+        recorder.fail("file", "crashed", message)
+    return "failure", Failure("file", "crashed", message)
+
+
 def trace_of(record: Record, recorder: Recorder, layout: list[JsonDict]) -> Trace:
     """The trace; what the record does not hold and a trace must have is listed in ``source["assumed"]``."""
     events = recorder.events

@@ -11,7 +11,10 @@ from types import ModuleType
 from typing import Any
 
 from usersim_env.errors import InstallError, TraceError
-from usersim_env.importers.fields import load_records
+from usersim_env.importers.fields import NotJsonHere, load_records
+
+LARGEST = 256 * 1024 * 1024
+"""Bytes of one sample, unpacked."""
 
 _BEGIN = b"PK\x03\x04"
 _HEAD, _START, _SAMPLES = "header.json", "_journal/start.json", "samples/"
@@ -38,16 +41,22 @@ def whole(path: Path) -> Any | None:
             head = next((name for name in (_HEAD, _START) if name in names), None)
             if head is None:
                 raise TraceError(f"{path} is an archive, but no log of Inspect: it has no {_HEAD}.")
-            samples = sorted(name for name in names if name.startswith(_SAMPLES) and name.endswith(".json"))
-            return {**_json(archive, head, path), "samples": [_sample(archive, name, path) for name in samples]}
+            samples = sorted({name for name in names if name.startswith(_SAMPLES) and name.endswith(".json")})
+            return {**_json(archive, head, path), "samples": [_sample(archive, name) for name in samples]}
     except TraceError:
         raise
     except Exception as error:  # a damaged archive makes zipfile and its decoders raise errors of many kinds
         raise TraceError(f"{path}: the archive cannot be read: {error}") from None
 
 
-def _sample(archive: Any, name: str, path: Path) -> Any:
-    found = _json(archive, name, path)
+def _sample(archive: Any, name: str) -> Any:
+    """One sample; what is wrong with it stands in its place, so that the others can be read."""
+    if archive.getinfo(name).file_size > LARGEST:
+        return NotJsonHere(f"{name} has more than {LARGEST >> 20} MiB")
+    try:
+        found = load_records(archive.read(name))
+    except ValueError as error:
+        return NotJsonHere(f"{name}: {error}")
     return {key: value for key, value in found.items() if key not in _BESIDE} if isinstance(found, dict) else found
 
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from usersim_env.feedback.values import Failure
-from usersim_env.importers.chat import as_message, read_message
-from usersim_env.importers.episode import NOT_STATED, UNKNOWN, ImportSettings, Record, trace_of
-from usersim_env.importers.fields import Fields, plain
+from usersim_env.importers.chat import as_message, read_talk
+from usersim_env.importers.episode import NOT_STATED, UNKNOWN, ImportSettings, Record, crashed, trace_of
+from usersim_env.importers.fields import Fields, NotJsonHere, plain
 from usersim_env.importers.layout import pack
 from usersim_env.importers.place import Place
 from usersim_env.importers.recording import Recorder
@@ -25,8 +25,8 @@ LETTERS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
 """Inspect's scores that are no numbers: correct, incorrect, partly correct, no answer."""
 
 _ATTACHED = "attachment://"
-_TWICE = ("messages", "events", "events_data", "attachments", "output", "timelines")
-"""Fields of a sample that hold its messages, or hold them again."""
+_REPEATED = ("events", "events_data", "attachments", "output", "timelines")
+"""Fields of a sample that hold its messages again."""
 
 
 def recognise(content: Any) -> bool:
@@ -39,8 +39,21 @@ def records(content: Any, where: str) -> Iterator[tuple[str, Any]]:
     log = Fields(content, where)
     head = log.get("eval", dict)
     for number, sample in enumerate(log.get("samples", list)):
-        known = sample if isinstance(sample, dict) else {}
-        yield f"{where}, sample {known.get('id', number)}, epoch {known.get('epoch', 1)}", (sample, head)
+        known = _trimmed(sample) if isinstance(sample, dict) else {}
+        yield f"{where}, sample {known.get('id', number)}, epoch {known.get('epoch', 1)}", (known or sample, head)
+
+
+def _trimmed(sample: dict[str, Any]) -> dict[str, Any]:
+    """Without what is not read; long texts are in their places, and a score that is no number is the word for it."""
+    attachments = sample.get("attachments")
+    found = {name: value for name, value in sample.items() if name not in _REPEATED}
+    if isinstance(attachments, dict):
+        found = {name: _attached(value, attachments) for name, value in found.items()}
+    scores = found.get("scores")
+    for score in scores.values() if isinstance(scores, dict) else ():
+        if isinstance(score, dict) and isinstance(score.get("value"), NotJsonHere):
+            score["value"] = "NaN"  # how Inspect says that it has not scored
+    return found
 
 
 def read(item: tuple[Any, Any], where: str, settings: ImportSettings) -> tuple[Trace, list[str]]:
@@ -51,9 +64,13 @@ def read(item: tuple[Any, Any], where: str, settings: ImportSettings) -> tuple[T
     """
     sample, head = Fields(plain(item[0], where), where), Fields(plain(item[1], where), f"{where}: eval")
     recorder = Recorder((), where)
-    messages = _attached(sample.get("messages", list), sample.maybe("attachments").value)
-    for message in Fields({"messages": messages}, where).each("messages"):
-        read_message(recorder, message)
+    messages = list(sample.each("messages"))
+    read_talk(recorder, messages)
+    lost = sum(json.dumps(message.value).count(_ATTACHED) for message in messages)
+    if lost:
+        recorder.notes.append(
+            f"{lost} texts are attachments that the log does not have: their names stand there instead"
+        )
     recorder.close()
     recorder.finish()
     reward = _reward(sample, recorder.notes)
@@ -61,14 +78,19 @@ def read(item: tuple[Any, Any], where: str, settings: ImportSettings) -> tuple[T
     place = _place(sample, head, settings)
     found = Record(
         format=NAME,
-        key=f"{sample.value.get('id')}/{sample.find('epoch', int) or 1}",
+        key="/".join(
+            str(part) for part in (_run(sample, head), sample.value.get("id"), sample.find("epoch", int) or 1)
+        ),
         place=place,
         agent=settings.agent_seat(head.find("model", str), **_solver(head)),
         user=_user(head.maybe("model_roles"), settings),
         ended_by=ended_by,
         reward=None if ended_by in ("failure", "cut") else reward,
         terms=settings.terms or NOT_STATED,
-        rest={**sample.without(*_TWICE), "eval": {name: head.value.get(name) for name in ("task", "run_id", "model")}},
+        rest={
+            **sample.without("messages"),
+            "eval": {name: head.value.get(name) for name in ("task", "run_id", "model")},
+        },
         failure=failure,
         started=sample.find("started_at", str),
         seconds=sample.find("total_time", int, float),
@@ -80,6 +102,12 @@ def _user(roles: Fields, settings: ImportSettings) -> Seat:
     """The model with the role ``user``; Inspect does not say who else may have spoken for the user."""
     name = roles.maybe("user").find("model", str)
     return settings.seat(UNKNOWN) if name is None else settings.seat("llm", name)
+
+
+def _run(sample: Fields, head: Fields) -> Any:
+    """What tells a sample from the same one in another log."""
+    return next((found for found in (sample.value.get("uuid"), head.value.get("eval_id"), head.value.get("run_id"),
+                                     head.value.get("model")) if found), "")  # fmt: skip
 
 
 def _solver(head: Fields) -> dict[str, object]:
@@ -96,8 +124,10 @@ def _place(sample: Fields, head: Fields, settings: ImportSettings) -> Place:
 
 def _end(sample: Fields, recorder: Recorder) -> tuple[str, Failure | None]:
     error, limit = sample.find("error", dict), sample.find("limit", dict)
-    if error is not None and recorder.ended_by is None:
-        recorder.fail("file", "crashed", f"The sample broke off: {error.get('message')!s:.300}")
+    if error is not None:
+        return crashed(recorder, f"The sample broke off: {error.get('message')!s:.300}")
+    if sample.value.get("invalidation") is not None:
+        return crashed(recorder, f"The sample was declared invalid: {sample.value['invalidation']!s:.300}")
     if recorder.ended_by == "failure":
         failed = recorder.events[-1]
         return "failure", Failure(failed["side"], failed["kind"], failed["message"])

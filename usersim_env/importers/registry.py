@@ -243,5 +243,11 @@ def _format(path: Path, name: str, value: Any) -> Format:
         if found.recognise(value):
             return found
     raise TraceError(
-        f"{path}: none of the formats {', '.join(FORMATS)}. Name one with --format to see what is wrong.{hint(path)}"
+        f"{path}: none of the formats {', '.join(FORMATS)}. Name one with --format to see what is wrong.{_more(path)}"
     )
+
+
+def _more(path: Path) -> str:
+    """What the file is, unless that is something that an import reads, which has just been tried."""
+    told = hint(path)
+    return "" if "usersim-env import" in told else told

@@ -14,11 +14,11 @@ from datetime import datetime, timezone
 from typing import Any
 
 from usersim_env.feedback.values import Failure
-from usersim_env.importers.chat import as_message, read_message
-from usersim_env.importers.episode import NOT_STATED, UNKNOWN, ImportSettings, Record, trace_of
-from usersim_env.importers.fields import Fields, plain
+from usersim_env.importers.chat import as_message, read_talk
+from usersim_env.importers.episode import NOT_STATED, UNKNOWN, ImportSettings, Record, crashed, trace_of
+from usersim_env.importers.fields import Fields, load_json, plain
 from usersim_env.importers.layout import pack
-from usersim_env.importers.place import Place, by_id
+from usersim_env.importers.place import Place
 from usersim_env.importers.recording import Recorder
 from usersim_env.traces.trace import JsonDict, Trace
 
@@ -47,7 +47,7 @@ def records(content: Any, where: str) -> Iterator[tuple[str, Any]]:
         if not isinstance(item, dict) or not _is_episode(item):
             yield place, (item, None)
             continue
-        played = [trace for trace in item["traces"] if _evaluated(trace)]
+        played = [trace for trace in item["traces"] if _evaluated(trace)] or item["traces"]
         if not played:
             yield place, (item, {})
         for trace in played:
@@ -91,7 +91,7 @@ def _read_row(row: Fields, where: str, settings: ImportSettings) -> tuple[Trace,
     reward = _unit(row.find("reward", int, float), recorder.notes)
     record = Record(
         format=NAME,
-        key=f"{example}/{_hash(row.value)[:8]}",
+        key=f"{example}/{_hash(row.value)[:8]}/{where.rpartition(', line ')[2]}",
         place=place,
         agent=settings.agent_seat(),
         user=settings.seat(UNKNOWN),
@@ -119,7 +119,7 @@ def _read_trace(episode: Fields, trace: Fields, where: str, settings: ImportSett
     nodes = list(trace.each("nodes")) if trace.find("nodes", list) else []
     path = _last_branch(nodes)
     recorder = _recorded([node.get("message", dict) for node in path], where)
-    leaves = len(nodes) - len({node.value.get("parent") for node in nodes} - {None})
+    leaves = len(nodes) - len({node.find("parent", int) for node in nodes} - {None})
     if leaves > 1:
         recorder.notes.append(f"{leaves} branches of messages: the last one is read, the others are not kept")
     errors = [*(trace.find("errors", list) or ()), *(episode.find("errors", list) or ())]
@@ -160,12 +160,15 @@ def _last_branch(nodes: list[Fields]) -> list[Fields]:
 
 
 def _place(episode: Fields, settings: ImportSettings) -> Place:
-    """One of ours where the task's data has its id, as those of this package's environment do; else by its own key."""
+    """By the task's own key and hash."""
     task = episode.inside("task")
     data = task.maybe("data")
-    ours = by_id(str(data.value.get("task_id", "")))
-    if ours.here is not None:
-        return ours
+    if isinstance(data.value.get("settings"), dict) and "env_id" in data.value["settings"]:
+        raise data.error(
+            "settings",
+            "an episode of this package's own environment, in which calls and results are written as talk. Give the "
+            "taskset keywords={'record': 'FILE.jsonl'} and read that file, which is one of traces",
+        )
     domain = settings.domain or episode.maybe("env").find("id", str) or ""
     content = task.find("hash", str) or _hash(data.value)
     return Place(f"{domain}/verifiers/{task.find('key', str) or content[:16]}", content if domain else "", domain)
@@ -180,7 +183,7 @@ def _sum(trace: Fields) -> float | None:
     """The reward as verifiers adds it up, weighted, from those that were computed; ``None`` where none was."""
     rewards = trace.maybe("rewards")
     parts = [rewards.inside(name) for name, value in rewards.value.items() if value is not None]
-    values = [part.get("score", int, float) * (part.find("weight", int, float) or 0.0) for part in parts]
+    values = [part.get("score", int, float) * _weight(part) for part in parts]
     return math.fsum(values) if values else None
 
 
@@ -189,16 +192,42 @@ def _sum(trace: Fields) -> float | None:
 
 def _recorded(messages: list[Any], where: str) -> Recorder:
     recorder = Recorder((), where)
-    for message in Fields({"messages": messages}, where).each("messages"):
-        read_message(recorder, message)
+    read_talk(recorder, [_readable(m, recorder) for m in Fields({"messages": messages}, where).each("messages")])
     recorder.close()
     recorder.finish()
     return recorder
 
 
+def _readable(message: Fields, recorder: Recorder) -> Fields:
+    """A call whose arguments are no JSON was answered by its env and lost the agent something: it is kept as it is."""
+    calls = message.value.get("tool_calls")
+    if not isinstance(calls, list):
+        return message
+    found = []
+    for call in calls:
+        text = call.get("arguments") if isinstance(call, dict) else None
+        if isinstance(text, str) and text.strip() and not _is_json(text):
+            recorder.notes.append(f"{message.where}: arguments that are no JSON: {text:.40}")
+            call = {**call, "arguments": {"unparsed": text}}
+        found.append(call)
+    return Fields({**message.value, "tool_calls": found}, message.where)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(load_json(text), dict)
+    except ValueError:
+        return False
+
+
+def _weight(part: Fields) -> float:
+    found = part.find("weight", int, float)
+    return 1.0 if found is None else float(found)
+
+
 def _end(recorder: Recorder, error: str | None, limit: bool, cut: bool) -> tuple[str, Failure | None]:
-    if error is not None and recorder.ended_by is None:
-        recorder.fail("file", "crashed", f"The rollout failed: {error:.300}")
+    if error is not None:
+        return crashed(recorder, f"The rollout failed: {error:.300}")
     if recorder.ended_by == "failure":
         failed = recorder.events[-1]
         return "failure", Failure(failed["side"], failed["kind"], failed["message"])

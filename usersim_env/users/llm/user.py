@@ -73,6 +73,10 @@ class LLMUser(User):
             raise UsageError(f"attempts is at least 1, got {self.attempts}.")
         character = self.character()
         if self.prompt is not None:
+            if self.strategy == "react" and self.adapter == "transcript":
+                raise UsageError(
+                    "prompt with adapter='transcript' cannot think first: take another strategy than react."
+                )
             # Read once: a file that changes later changes no user side that exists.
             object.__setattr__(self, "_wording", wording_of(self.prompt, self.adapter, character))
 
@@ -120,7 +124,7 @@ class _LLMSession(UserSession):
         return self.reply(scene)
 
     def reply(self, scene: Scene) -> Say | Stop:
-        with _caused(scene):
+        with _caused(scene, self._character):
             return _ask(STRATEGIES[self._user.strategy](self._desk(scene)), self._model)
 
     def fill_survey(self, scene: Scene) -> Survey | None:
@@ -130,7 +134,7 @@ class _LLMSession(UserSession):
         return await self.areply(scene)
 
     async def areply(self, scene: Scene) -> Say | Stop:
-        with _caused(scene):
+        with _caused(scene, self._character):
             return await _aask(STRATEGIES[self._user.strategy](self._desk(scene)), self._model)
 
     async def afill_survey(self, scene: Scene) -> Survey | None:
@@ -147,20 +151,23 @@ class _LLMSession(UserSession):
 
 
 @contextmanager
-def _caused(scene: Scene) -> Iterator[None]:
+def _caused(scene: Scene, character: str) -> Iterator[None]:
     """A failure that the agent's words brought about is the agent's, or it could leave out what it would lose.
 
-    That is a filter's refusal of a chat whose newest words are the agent's, and a chat that is too long for the model
-    and mostly the agent's.
+    That is a provider that refuses a chat whose newest words are the agent's (it has let the user side's own words
+    through when it wrote them), and a chat that is too long because of them. An answer of the user side that was held
+    back is not.
     """
     try:
         yield
     except UserSideError as error:
-        turns = scene.transcript
-        said = {role: sum(len(turn.content) for turn in turns if turn.role == role) for role in ("agent", "user")}
-        filtered = error.kind == "content_policy" and bool(turns) and turns[-1].role == "agent"
-        if filtered or (error.kind == "context_length" and said["agent"] > said["user"]):
-            error.side = "agent"
+        if isinstance(error.__cause__, ModelError):
+            said = {"agent": 0, "user": len(scene.instruction) + len(character)}
+            for turn in scene.transcript:
+                said[turn.role] += len(turn.content)
+            refused = error.kind == "content_policy" and scene.transcript[-1:] and scene.transcript[-1].role == "agent"
+            if refused or (error.kind == "context_length" and said["agent"] > said["user"]):
+                error.side = "agent"
         raise
 
 
