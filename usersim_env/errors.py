@@ -116,12 +116,14 @@ class UserSideError(UsersimError):
     """
 
     kind = "error"
+    side: Literal["user", "agent"] = "user"
 
-    def __init__(self, message: str, kind: str | None = None, side: Literal["user", "agent"] = "user") -> None:
+    def __init__(self, message: str, kind: str | None = None, side: Literal["user", "agent"] | None = None) -> None:
         super().__init__(message)
         if kind is not None:
             self.kind = kind
-        self.side = side
+        if side is not None:
+            self.side = side
 
 
 class Abandoned(UserSideError):

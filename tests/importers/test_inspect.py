@@ -210,7 +210,7 @@ def test_attachments_are_resolved_everywhere_and_missing_ones_noted(tmp_path: Pa
     trace, notes = one(tmp_path, store={"note": "attachment://0e87"})
     assert trace.source["record"]["store"] == {"note": LONG} and notes == ()
     lost, notes = one(tmp_path, attachments={})
-    assert "1 texts are attachments that the log does not have" in notes[0]
+    assert "texts that are attachments which the log does not have: 1." in notes[0]
     assert lost.task_hash == trace.task_hash
 
 

@@ -181,3 +181,17 @@ def test_how_a_rollout_ended(line: dict[str, Any], ended_by: str, reward: float 
 def test_a_reward_beyond_the_unit_is_none_and_noted(line: dict[str, Any], tmp_path: Path) -> None:
     result = load(tmp_path, line)
     assert result.traces[0].reward is None and "is not between 0 and 1: not scored" in result.notes[0]
+
+
+def test_traces_that_are_none_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="trace 0: traces: expected an object, got int"):
+        load(tmp_path, episode(*([1, 2])))  # type: ignore[arg-type]
+
+
+def test_a_row_is_the_same_episode_wherever_its_file_is(tmp_path: Path) -> None:
+    ids = []
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "results.json").write_text(json.dumps([row(), row()]), encoding="utf-8")
+        ids.append([trace.id for trace in import_files([tmp_path / folder / "results.json"]).traces])
+    assert ids[0] == ids[1] and len(set(ids[0])) == 2

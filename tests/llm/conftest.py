@@ -11,6 +11,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -169,18 +170,24 @@ class Handler(BaseHTTPRequestHandler):
         self.send(401, error(f"Incorrect API key provided: {self.headers['authorization']}"))
 
 
+@contextmanager
+def serving(running: Server) -> Iterator[None]:
+    """Inside, the server answers; what hangs is let go at the end."""
+    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield
+    running.release.set()
+    running.shutdown()
+    thread.join()
+
+
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A running server; needs litellm to be asked."""
     if importlib.util.find_spec("litellm") is None:
         pytest.skip("litellm is not installed")
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
+    with Server() as running, serving(running):
         yield running
-        running.release.set()
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import os
 import re
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.llm.conftest import Server
+from tests.llm.conftest import Server, serving
 from tests.llm.test_faults import FAULTS, QUOTED, STOP, Fault
 from usersim_env.agent import Action, AgentSession, Observation
 from usersim_env.llm import Model
@@ -82,13 +81,8 @@ def crowd(request: pytest.FixtureRequest, imported: None) -> Iterator[Crowd]:
     count, slow = request.param
     pytest.importorskip("litellm")
     faults = [fault for fault in FAULTS if slow or not set(SLOW) & set(fault.script)]
-    with Crowd(faults, count) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
+    with Crowd(faults, count) as running, serving(running):
         yield running
-        running.release.set()
-        running.shutdown()
-        thread.join()
 
 
 def ended(fault: Fault) -> str:

@@ -99,6 +99,8 @@ def test_prompts_that_are_no_files(tmp_path: Path) -> None:
         LLMUser("openai/x", prompt=tmp_path / "binary")
     with pytest.raises(UsageError, match=r"prompt='tau-bench' goes with adapter='chat'"):
         LLMUser("openai/x", prompt="tau-bench", adapter="transcript")
+    with pytest.raises(UsageError, match="goes with every strategy but 'react'"):
+        LLMUser("openai/x", prompt=file(tmp_path), adapter="transcript", strategy="react")
     with pytest.raises(UsageError, match="has no place for a persona or traits"):
         LLMUser("openai/x", prompt="tau-bench", persona="x")
 

@@ -37,8 +37,8 @@ class EpisodeSettings:
         missing: what a missing signal does, as in `FeedbackReward`.
         format: how a text is read, as in `ParseToolCalls`.
         agent_failures: ``unscored``, or ``zero``: an episode that failed on the agent's side has the reward 0 (with
-            negative weights the lowest reward there is), so that
-            a model cannot learn to fail where it would lose. An outage of its server then counts as well.
+            negative weights the lowest reward there is), so that a model cannot learn to fail where it would lose. An
+            outage of its server then counts as well.
     """
 
     env_id: str = "TauRetail-agenda-v0"

@@ -7,10 +7,10 @@ import warnings
 from collections import Counter
 
 from usersim_env.feedback.values import Failure
-from usersim_env.rollouts import failure_name
+from usersim_env.rollouts import LOUD, failure_name
 
-LOUD, LEAST = 0.1, 20
-"""Share of failed episodes above which a tally warns, and the number of episodes from which on it does."""
+LEAST = 20
+"""Episodes from which on a tally warns of failures."""
 
 
 class FailedEpisodesWarning(UserWarning):

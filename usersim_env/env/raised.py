@@ -61,8 +61,7 @@ def agent_failure(error: Exception, kind: str = "error") -> Failure:
 def user_failure(error: Exception) -> Failure:
     """What a driver tells the conversation when the user side raised."""
     if isinstance(error, UserSideError):
-        side = "agent" if getattr(error, "side", "user") == "agent" else "user"
-        return Failure(side, str(error.kind), str(error))
+        return Failure("agent" if error.side == "agent" else "user", str(error.kind), str(error))
     if not isinstance(error, UsersimError):
         _show("user side", error)
     return Failure("user", "error", told(error), frames_of(error))

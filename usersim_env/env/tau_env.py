@@ -11,10 +11,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from usersim_env.conversation.frame import frame, require_pillow
 from usersim_env.conversation.machine import Conversation, Outcome
 from usersim_env.conversation.rules import Rules
-from usersim_env.conversation.transcript import render_events
+from usersim_env.conversation.screen import MODES, Screen
 from usersim_env.domains import Task, World, get_domain
 from usersim_env.env.episode import Episode, received
 from usersim_env.env.settings import EnvSettings
@@ -58,10 +57,11 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         domain: ``retail``, ``airline``, ``mock`` or one of your own.
         user: the user side.
         settings: tasks, limits, survey, recording.
-        render_mode: ``ansi`` (`render` returns the transcript) or ``human`` (it is printed as it comes).
+        render_mode: ``ansi`` (`render` returns the transcript), ``human`` (it is printed as it comes) or ``rgb_array``
+            (it is drawn; extra ``plot``).
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi", "human", "rgb_array"], "render_fps": 1}  # noqa: RUF012 - as Gymnasium has it
+    metadata: dict[str, Any] = {"render_modes": list(MODES), "render_fps": 1}  # noqa: RUF012 - as Gymnasium has it
 
     def __init__(
         self,
@@ -75,30 +75,17 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         self._tasks = self._settings.chosen(domain)
         self._user = checked_user(user)
         self._rules = Rules(self._settings.max_steps, self._settings.survey, max_chars=self._settings.max_chars)
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise UsageError(f"render_mode is 'ansi', 'human', 'rgb_array' or None, got {render_mode!r}.")
-        if render_mode == "rgb_array":
-            require_pillow()
+        self._screen = Screen(render_mode)
         self.render_mode = render_mode
         self.agent_seat = self._settings.agent_seat
-        self._schemas = self._domain.schemas
         text = UnicodeText()
         self.observation_space = cast(
             "spaces.Space[dict[str, str]]", spaces.Dict({"role": text, "name": text, "content": text})
         )
-        self.action_space = ToolAction(self._schemas())
+        self.action_space = ToolAction(self.tools)
         self._episode: Episode | None = None
         self._done = True
-        self._rendered = 0
         self._writer = TraceWriter(self._settings.record) if self._settings.record is not None else None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without what is made anew from the domain; the database is pickled as far as the episode has changed it."""
-        return {name: value for name, value in vars(self).items() if name != "_schemas"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._schemas = self._domain.schemas
 
     @property
     def settings(self) -> EnvSettings:
@@ -108,7 +95,7 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
     @property
     def tools(self) -> list[dict[str, Any]]:
         """The tools as OpenAI function schemas; a fresh copy each time."""
-        return self._schemas()
+        return self._domain.schemas()
 
     @property
     def policy(self) -> str:
@@ -146,7 +133,7 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
         rules = dataclasses.replace(self._rules, lazy_open=True) if options.get("lazy_open") else self._rules
         episode = self._episode = Episode(Conversation(task, World(self._domain), rules, episode_seed), user)
         self._done = False
-        self._rendered = 0
+        self._screen.clear()
         episode.settle()
         info: dict[str, Any] = {"task_id": task.id, "valid": True}
         if options.get("tools", True):
@@ -187,16 +174,7 @@ class TauEnv(gym.Env[dict[str, str], dict[str, Any]]):
 
     def render(self) -> str | NDArray[np.uint8] | None:
         """The transcript so far: returned (``ansi``) or printed as far as it is new (``human``), or drawn."""
-        events = self._conversation.events if self._conversation is not None else []
-        if self.render_mode == "ansi":
-            return render_events(events)
-        if self.render_mode == "rgb_array":
-            return frame(events)
-        if self.render_mode == "human":
-            new, self._rendered = events[self._rendered :], len(events)
-            if new:
-                print(render_events(new), flush=True)
-        return None
+        return self._screen.show(self._conversation.events if self._conversation is not None else [])
 
     def trace(self) -> Trace:
         """The current or last episode as a `Trace`; one that is not over is ``ended_by="cut"`` and not scored."""

@@ -9,7 +9,8 @@ from usersim_env.domains import Domain, get_domain, get_task
 from usersim_env.errors import UsageError
 from usersim_env.gap.monitor_bound import fewest_tasks
 from usersim_env.gap.monitor_history import History, MonitorSettings, SideScores
-from usersim_env.gap.pairing import LOUD, few
+from usersim_env.gap.pairing import few
+from usersim_env.rollouts import LOUD
 
 
 class MonitorWarning(UserWarning):

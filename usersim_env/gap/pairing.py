@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from usersim_env.errors import UsageError
 from usersim_env.gap.episodes import AnyEpisode
 from usersim_env.gap.sides import Role, Side, Words, describe_agent, describe_user, is_abandoned, kept
+from usersim_env.rollouts import LOUD
 
-LOUD = 0.1
-"""Share of failed episodes on a side above which a comparison warns."""
 UNKNOWN = "unknown"
 """Name of an agent that nobody has named."""
 

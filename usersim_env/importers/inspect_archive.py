@@ -22,18 +22,21 @@ _BESIDE = ("events", "events_data", "timelines")
 """What is large in a sample and not read."""
 
 
-def whole(path: Path) -> Any | None:
-    """The log in such a file as one value, without the events; ``None`` where the path is no archive.
+def holds(path: Path) -> bool:
+    """Whether a path is an archive."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_BEGIN)) == _BEGIN
+
+
+def whole(path: Path) -> Any:
+    """The log in such a file as one value, without the events.
 
     Raises:
         TraceError: the archive is broken, or no log.
         InstallError: the extra ``inspect`` is not installed.
     """
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        if file.read(len(_BEGIN)) != _BEGIN:
-            return None
     zipfile = _zipfile()
     try:
         with zipfile.ZipFile(path) as archive:

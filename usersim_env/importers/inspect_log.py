@@ -6,11 +6,11 @@ score and who sat there. The ``events`` of a sample repeat its messages and are 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
 
+from usersim_env.domains.tau_bench import content_hash
 from usersim_env.feedback.values import Failure
 from usersim_env.importers.chat import as_message, read_talk
 from usersim_env.importers.episode import NOT_STATED, UNKNOWN, ImportSettings, Record, crashed, trace_of
@@ -69,7 +69,7 @@ def read(item: tuple[Any, Any], where: str, settings: ImportSettings) -> tuple[T
     lost = sum(json.dumps(message.value).count(_ATTACHED) for message in messages)
     if lost:
         recorder.notes.append(
-            f"{lost} texts are attachments that the log does not have: their names stand there instead"
+            f"texts that are attachments which the log does not have: {lost}. The names of the attachments stand there."
         )
     recorder.close()
     recorder.finish()
@@ -106,8 +106,8 @@ def _user(roles: Fields, settings: ImportSettings) -> Seat:
 
 def _run(sample: Fields, head: Fields) -> Any:
     """What tells a sample from the same one in another log."""
-    return next((found for found in (sample.value.get("uuid"), head.value.get("eval_id"), head.value.get("run_id"),
-                                     head.value.get("model")) if found), "")  # fmt: skip
+    names = (head.value.get(name) for name in ("eval_id", "run_id", "model"))
+    return next(filter(None, (sample.value.get("uuid"), *names)), "")
 
 
 def _solver(head: Fields) -> dict[str, object]:
@@ -117,8 +117,7 @@ def _solver(head: Fields) -> dict[str, object]:
 def _place(sample: Fields, head: Fields, settings: ImportSettings) -> Place:
     """Inspect's task is the set of tasks; the sample's input and target are the content of one."""
     domain = settings.domain or head.get("task", str)
-    content = json.dumps([sample.value.get("input"), sample.value.get("target")], sort_keys=True)
-    task_hash = hashlib.sha256(content.encode()).hexdigest()
+    task_hash = content_hash([sample.value.get("input"), sample.value.get("target")])
     return Place(f"{domain}/inspect/{sample.get('id', str, int)}", task_hash, domain)
 
 
@@ -128,9 +127,8 @@ def _end(sample: Fields, recorder: Recorder) -> tuple[str, Failure | None]:
         return crashed(recorder, f"The sample broke off: {error.get('message')!s:.300}")
     if sample.value.get("invalidation") is not None:
         return crashed(recorder, f"The sample was declared invalid: {sample.value['invalidation']!s:.300}")
-    if recorder.ended_by == "failure":
-        failed = recorder.events[-1]
-        return "failure", Failure(failed["side"], failed["kind"], failed["message"])
+    if recorder.failure is not None:
+        return "failure", recorder.failure
     if limit is not None:
         return ("cut" if limit.get("type") == "operator" else "limit"), None
     return recorder.ended_by or ("agent" if sample.find("scores", dict) else "cut"), None

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from usersim_env.feedback.values import Failure
 from usersim_env.importers import native
 from usersim_env.importers.chat import as_message, read_message
 from usersim_env.importers.episode import NOT_STATED, UNKNOWN, ImportSettings, Record, trace_of
@@ -70,7 +69,6 @@ def read(item: tuple[int, Any], where: str, settings: ImportSettings) -> tuple[T
         rest = record.without(listed, native.KEY)
         return native.restored(known, recorder, pack(recorder, as_message), rest), recorder.notes
     recorder.finish()
-    failed = recorder.events[-1] if recorder.ended_by == "failure" else None
     found = Record(
         format=NAME,
         key=str(record.value.get("id", index)),
@@ -81,7 +79,7 @@ def read(item: tuple[int, Any], where: str, settings: ImportSettings) -> tuple[T
         reward=unit_number(record, "reward") if recorder.ended_by in ("user", "transfer") else None,
         terms=settings.terms or NOT_STATED,
         rest=record.without(listed),
-        failure=Failure(failed["side"], failed["kind"], failed["message"]) if failed is not None else None,
+        failure=recorder.failure,
     )
     return trace_of(found, recorder, pack(recorder, as_message)), recorder.notes
 

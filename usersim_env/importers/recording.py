@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from usersim_env.errors import TraceError
+from usersim_env.feedback.values import Failure
 from usersim_env.importers.fields import plain
 from usersim_env.messages import RESPOND
 
@@ -176,6 +177,14 @@ class Recorder:
         self._pending.clear()
         if self._late:
             self.notes.append(f"{self._late} turns after the end of the episode are kept in source alone")
+
+    @property
+    def failure(self) -> Failure | None:
+        """What the recording says has failed; the last event then."""
+        if self.ended_by != "failure":
+            return None
+        failed = self.events[-1]
+        return Failure(failed["side"], failed["kind"], failed["message"])
 
     @property
     def lazy_open(self) -> bool:

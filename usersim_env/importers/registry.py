@@ -54,10 +54,10 @@ FORMATS: dict[str, Format] = {
 
 
 _CONTAINERS = (
-    (FORMATS[simulation_run.NAME], tau2_folder.whole),
-    (FORMATS[inspect_log.NAME], inspect_archive.whole),
+    (FORMATS[simulation_run.NAME], tau2_folder.holds, tau2_folder.whole),
+    (FORMATS[inspect_log.NAME], inspect_archive.holds, inspect_archive.whole),
 )
-"""Formats that a folder or an archive may hold, and what reads it as one value."""
+"""Formats that a folder or an archive may hold, what tells it, and what reads it as one value."""
 
 
 @dataclass(frozen=True)
@@ -177,8 +177,8 @@ def recognised(path: str | os.PathLike[str]) -> str | None:
     Raises:
         TraceError: it begins like a list and is no JSON.
     """
-    for found, whole in _CONTAINERS:
-        if whole(Path(path)) is not None:
+    for found, holds, _ in _CONTAINERS:
+        if holds(Path(path)):
             return found.name
     content = Path(path).read_bytes()
     try:
@@ -192,9 +192,9 @@ def recognised(path: str | os.PathLike[str]) -> str | None:
 
 def _records(path: Path, name: str) -> Iterator[tuple[Format, str, Any]]:
     """Format, place and content of every record; a line that is no JSON is a `TraceError` as content."""
-    for found, whole in _CONTAINERS:
-        if name in (AUTO, found.name) and path.exists() and (content := whole(path)) is not None:
-            yield from ((found, where, record) for where, record in found.records(content, str(path)))
+    for found, holds, whole in _CONTAINERS:
+        if name in (AUTO, found.name) and path.exists() and holds(path):
+            yield from ((found, where, record) for where, record in found.records(whole(path), str(path)))
             return
     if not path.is_file():
         raise TraceError(f"No file at {path}: expected one of the formats {', '.join(FORMATS)}.")

@@ -124,9 +124,8 @@ def read(item: tuple[Any, Any, Any], where: str, settings: ImportSettings) -> tu
     recorder.close()
     recorder.finish()
     failure = Failure(side, reason, f"τ² ended the run: {reason}.") if ended_by == "failure" else None
-    if recorder.ended_by == "failure":
-        failed = recorder.events[-1]
-        ended_by, failure = "failure", Failure(failed["side"], failed["kind"], failed["message"])
+    if recorder.failure is not None:
+        ended_by, failure = "failure", recorder.failure
     elif failure is not None and recorder.ended_by is None:
         recorder.fail(failure.side, failure.kind, failure.message)
     record = _record(run, info, place, settings, (ended_by, failure))

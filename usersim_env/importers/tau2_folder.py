@@ -11,32 +11,36 @@ from usersim_env.importers.fields import load_records
 RESULTS, RUNS = "results.json", "simulations"
 
 
-def whole(path: Path) -> Any | None:
+def holds(path: Path) -> bool:
+    """Whether a path is such a folder, its results file, or one of its runs."""
+    return path.is_dir() or _is_results(path) or _is_run(path)
+
+
+def _is_results(path: Path) -> bool:
+    return path.name == RESULTS and (path.parent / RUNS).is_dir()
+
+
+def _is_run(path: Path) -> bool:
+    return path.parent.name == RUNS and (path.parent.parent / RESULTS).is_file()
+
+
+def whole(path: Path) -> Any:
     """The results file that a path belongs to, with its runs, as τ²-bench writes it in one piece.
 
     Args:
-        path: the folder or its ``results.json`` (all runs), or one file of ``simulations/`` (that run).
-
-    Returns:
-        The content, or ``None`` where the path is nothing of the kind.
+        path: the folder or its ``results.json`` (all runs), or one file of ``simulations/`` (that run); see `holds`.
 
     Raises:
         TraceError: a file of the folder is no JSON: which.
     """
-    if path.is_dir():
-        folder, files = path, None
-    elif path.name == RESULTS and (path.parent / RUNS).is_dir():
-        folder, files = path.parent, None
-    elif path.parent.name == RUNS and (path.parent.parent / RESULTS).is_file():
-        folder, files = path.parent.parent, [path]
-    else:
-        return None
+    alone = _is_run(path) and not path.is_dir()
+    folder = path if path.is_dir() else path.parent.parent if alone else path.parent
     if not (folder / RESULTS).is_file():
         raise TraceError(f"{path} is a folder without {RESULTS}; expected a file, or a folder of τ²-bench's results.")
     content = _json(folder / RESULTS)
     if not isinstance(content, dict) or "simulations" in content:
         return content
-    found = sorted((folder / RUNS).glob("*.json")) if files is None else files
+    found = [path] if alone else sorted((folder / RUNS).glob("*.json"))
     return content | {"simulations": [_json(file) for file in found]}
 
 

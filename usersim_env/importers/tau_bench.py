@@ -73,9 +73,8 @@ def read(item: Any, where: str, settings: ImportSettings) -> tuple[Trace, list[s
     if crashed and recorder.ended_by is None:
         failure = Failure("file", "crashed", f"The run crashed: {info.value['error']!s:.300}")
         recorder.fail(failure.side, failure.kind, failure.message)
-    elif recorder.ended_by == "failure":
-        failed = recorder.events[-1]
-        failure = Failure(failed["side"], failed["kind"], failed["message"])
+    else:
+        failure = recorder.failure
     steps = sum(message.value.get("role") == "assistant" for message in messages)
     ended_by = recorder.ended_by or ("limit" if steps >= STEP_LIMIT else "cut")
     scored = ended_by in ("user", "transfer", "limit")

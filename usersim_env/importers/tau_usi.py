@@ -13,7 +13,6 @@ from typing import Any, Literal, NamedTuple
 from usersim_env.errors import TermsError, TraceError
 from usersim_env.feedback.behaviour import behaviour_features
 from usersim_env.feedback.survey import FIELDS
-from usersim_env.feedback.values import Failure
 from usersim_env.importers import native
 from usersim_env.importers.chat import STOP
 from usersim_env.importers.episode import UNKNOWN, ImportSettings, Record, trace_of
@@ -173,7 +172,6 @@ def as_message(role: str, events: Any) -> JsonDict:
 def _record(entry: Fields, key: str, names: _Key, place: Place, recorder: Recorder, settings: ImportSettings) -> Record:
     survey = _survey(entry, recorder)
     reward = unit_number(entry, "reward")
-    failed = next((e for e in recorder.events if e["event"] == "fail"), None)
     notes = {
         "batch": names.batch or (1 if names.run is None else None),
         "run": names.run,
@@ -194,7 +192,7 @@ def _record(entry: Fields, key: str, names: _Key, place: Place, recorder: Record
         rest=entry.without("conversation"),
         survey=survey,
         behaviour=behaviour_features(messages, "human" if seat.kind == "human" else "llm"),
-        failure=Failure(failed["side"], failed["kind"], failed["message"]) if failed is not None else None,
+        failure=recorder.failure,
     )
 
 

@@ -6,13 +6,13 @@ messages are a graph; the last branch is read. A line of the second is a prompt 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from usersim_env.domains.tau_bench import content_hash
 from usersim_env.feedback.values import Failure
 from usersim_env.importers.chat import as_message, read_talk
 from usersim_env.importers.episode import NOT_STATED, UNKNOWN, ImportSettings, Record, crashed, trace_of
@@ -20,7 +20,7 @@ from usersim_env.importers.fields import Fields, load_json, plain
 from usersim_env.importers.layout import pack
 from usersim_env.importers.place import Place
 from usersim_env.importers.recording import Recorder
-from usersim_env.traces.trace import JsonDict, Trace
+from usersim_env.traces.trace import Trace
 
 NAME = "verifiers"
 LIMITS = ("max_turns", "max_input_tokens", "max_output_tokens", "max_total_tokens", "compaction_failed")
@@ -47,11 +47,9 @@ def records(content: Any, where: str) -> Iterator[tuple[str, Any]]:
         if not isinstance(item, dict) or not _is_episode(item):
             yield place, (item, None)
             continue
-        played = [trace for trace in item["traces"] if _evaluated(trace)] or item["traces"]
-        if not played:
-            yield place, (item, {})
-        for trace in played:
-            yield (place if len(played) == 1 else f"{place}, agent {trace['agent'].get('name')}"), (item, trace)
+        played = [trace for trace in item["traces"] if _evaluated(trace)] or item["traces"] or [{}]
+        for at, trace in enumerate(played):
+            yield (place if len(played) == 1 else f"{place}, trace {at}"), (item, trace)
 
 
 def _evaluated(trace: Any) -> bool:
@@ -80,9 +78,9 @@ def _read_row(row: Fields, where: str, settings: ImportSettings) -> tuple[Trace,
     content = {name: row.value.get(name) for name in ("prompt", "answer", "info")}
     domain = settings.domain or ""
     example = row.find("example_id", str, int)
-    place = Place(f"{domain}/verifiers/{example if example is not None else _hash(content)[:16]}", "", domain)
+    place = Place(f"{domain}/verifiers/{example if example is not None else content_hash(content)[:16]}", "", domain)
     if domain:
-        place = Place(place.task_id, _hash(content), domain)
+        place = Place(place.task_id, content_hash(content), domain)
     error = row.value.get("error")
     stopped = row.find("stop_condition", str) or ""
     limit = row.find("is_truncated", bool) or stopped.startswith("max_")
@@ -91,7 +89,7 @@ def _read_row(row: Fields, where: str, settings: ImportSettings) -> tuple[Trace,
     reward = _unit(row.find("reward", int, float), recorder.notes)
     record = Record(
         format=NAME,
-        key=f"{example}/{_hash(row.value)[:8]}/{where.rpartition(', line ')[2]}",
+        key=f"{example}/{content_hash(row.value)[:8]}/{_number(where)}",
         place=place,
         agent=settings.agent_seat(),
         user=settings.seat(UNKNOWN),
@@ -102,6 +100,12 @@ def _read_row(row: Fields, where: str, settings: ImportSettings) -> tuple[Trace,
         failure=failure,
     )
     return trace_of(record, recorder, pack(recorder, as_message)), recorder.notes
+
+
+def _number(where: str) -> str:
+    """Line and record, which tell equal rows of a file apart wherever the file is."""
+    found = re.search(r"(?:, line \d+)?, record \d+$", where)
+    return "" if found is None else found[0]
 
 
 def _listed(row: Fields, name: str, role: str) -> list[Any]:
@@ -170,7 +174,7 @@ def _place(episode: Fields, settings: ImportSettings) -> Place:
             "taskset keywords={'record': 'FILE.jsonl'} and read that file, which is one of traces",
         )
     domain = settings.domain or episode.maybe("env").find("id", str) or ""
-    content = task.find("hash", str) or _hash(data.value)
+    content = task.find("hash", str) or content_hash(data.value)
     return Place(f"{domain}/verifiers/{task.find('key', str) or content[:16]}", content if domain else "", domain)
 
 
@@ -228,9 +232,8 @@ def _weight(part: Fields) -> float:
 def _end(recorder: Recorder, error: str | None, limit: bool, cut: bool) -> tuple[str, Failure | None]:
     if error is not None:
         return crashed(recorder, f"The rollout failed: {error:.300}")
-    if recorder.ended_by == "failure":
-        failed = recorder.events[-1]
-        return "failure", Failure(failed["side"], failed["kind"], failed["message"])
+    if recorder.failure is not None:
+        return "failure", recorder.failure
     return ("limit" if limit else recorder.ended_by or ("cut" if cut else "agent")), None
 
 
@@ -255,7 +258,3 @@ def _time(seconds: float) -> str:
         return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
     except (OverflowError, ValueError, OSError):
         return ""
-
-
-def _hash(content: JsonDict) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

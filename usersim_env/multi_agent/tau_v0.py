@@ -17,10 +17,9 @@ from pettingzoo.utils.conversions import turn_based_aec_to_parallel
 from pettingzoo.utils.env import AECEnv, ParallelEnv
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
-from usersim_env.conversation.frame import frame, require_pillow
 from usersim_env.conversation.machine import AgentTurn, Conversation, SurveyTurn, UserTurn
 from usersim_env.conversation.rules import Rules
-from usersim_env.conversation.transcript import render_events
+from usersim_env.conversation.screen import MODES, Screen
 from usersim_env.domains import World, get_domain
 from usersim_env.env.episode import received
 from usersim_env.env.raised import user_failure
@@ -78,13 +77,14 @@ class raw_env(AECEnv[str, dict[str, Any], Any]):
     Args:
         domain: ``retail``, ``airline``, ``mock`` or one of your own.
         rewards: reward by seat, of the `Outcome` of a scored episode.
-        render_mode: ``ansi`` (`render` returns the transcript) or ``human`` (it is printed as it comes).
+        render_mode: ``ansi`` (`render` returns the transcript), ``human`` (it is printed as it comes) or ``rgb_array``
+            (it is drawn; extra ``plot``).
         settings: the fields of `EnvSettings`.
     """
 
     metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
         "name": "tau_v0",
-        "render_modes": ["ansi", "human", "rgb_array"],
+        "render_modes": list(MODES),
         "render_fps": 1,
         "is_parallelizable": False,
     }
@@ -96,10 +96,7 @@ class raw_env(AECEnv[str, dict[str, Any], Any]):
         known = [field.name for field in dataclasses.fields(EnvSettings)]
         for name in settings.keys() - set(known):
             raise unknown("keyword", name, ["rewards", "render_mode", *known])
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise UsageError(f"render_mode is 'ansi', 'human', 'rgb_array' or None, got {render_mode!r}.")
-        if render_mode == "rgb_array":
-            require_pillow()
+        self._screen = Screen(render_mode)
         if not callable(rewards):
             raise UsageError(f"rewards is a function of an Outcome to a reward by seat, got {rewards!r:.80}.")
         self._settings = EnvSettings(**settings)
@@ -166,7 +163,8 @@ class raw_env(AECEnv[str, dict[str, Any], Any]):
         self._user = self._next_user
         self._started, self._clock = time.time(), time.monotonic()
         self._done = False
-        self._rendered = self._mistakes = 0
+        self._screen.clear()
+        self._mistakes = 0
         self._error = ""
         self._received = received("user", "user", "")
         self.agents = list(SEATS)
@@ -215,15 +213,7 @@ class raw_env(AECEnv[str, dict[str, Any], Any]):
 
     def render(self) -> str | NDArray[np.uint8] | None:
         """The transcript so far: returned (``ansi``), printed as far as it is new (``human``), or drawn."""
-        events = self._conversation.events if self._conversation is not None else []
-        if self.render_mode == "ansi":
-            return render_events(events)
-        if self.render_mode == "rgb_array":
-            return frame(events)
-        if self.render_mode == "human" and len(events) > self._rendered:
-            print(render_events(events[self._rendered :]), flush=True)
-            self._rendered = len(events)
-        return None
+        return self._screen.show(self._conversation.events if self._conversation is not None else [])
 
     def trace(self) -> Trace:
         """The current or last episode; one that is not over is ``ended_by="cut"`` and not scored."""

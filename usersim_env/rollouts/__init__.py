@@ -5,11 +5,12 @@ from usersim_env.rollouts.on_ray import RaySettings
 from usersim_env.rollouts.plan import Plan, RolloutSettings, opened, select_tasks
 from usersim_env.rollouts.playing import agent_seed, aplay, play
 from usersim_env.rollouts.progress import ProgressBar
-from usersim_env.rollouts.result import RolloutResult, failure_name
+from usersim_env.rollouts.result import LOUD, RolloutResult, failure_name
 from usersim_env.rollouts.serial import BACKENDS, rollout
 
 __all__ = [
     "BACKENDS",
+    "LOUD",
     "Plan",
     "ProgressBar",
     "RaySettings",

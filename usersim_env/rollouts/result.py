@@ -76,6 +76,10 @@ class RolloutResult:
         }
 
 
+LOUD = 0.1
+"""Share of failed episodes above which success over the others says little."""
+
+
 def failure_name(failure: Failure | None, ended_by: str) -> str:
     """What an episode without a reward is counted under."""
     return f"{failure.side}:{failure.kind}" if failure is not None else ended_by

@@ -75,7 +75,7 @@ class LLMUser(User):
         if self.prompt is not None:
             if self.strategy == "react" and self.adapter == "transcript":
                 raise UsageError(
-                    "prompt with adapter='transcript' cannot think first: take another strategy than react."
+                    "A prompt with adapter='transcript' goes with every strategy but 'react'. Choose another one."
                 )
             # Read once: a file that changes later changes no user side that exists.
             object.__setattr__(self, "_wording", wording_of(self.prompt, self.adapter, character))
