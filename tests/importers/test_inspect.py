@@ -222,3 +222,12 @@ def test_one_broken_sample_of_an_archive_takes_no_other_along(tmp_path: Path) ->
         file.writestr("samples/c_epoch_1.json", '{"id": "c", ')
     result = import_files([path], settings=ImportSettings(skip_broken=True))
     assert len(result.traces) == 2 and "samples/c_epoch_1.json" in result.broken[0]
+
+
+@pytest.mark.parametrize("depth", [150, 600, 900])
+def test_what_is_nested_without_end_is_named(depth: int, tmp_path: Path) -> None:
+    store: Any = []
+    for _ in range(depth):
+        store = [store]
+    with pytest.raises(TraceError):
+        one(tmp_path, store=store)

@@ -25,7 +25,7 @@ LETTERS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
 """Inspect's scores that are no numbers: correct, incorrect, partly correct, no answer."""
 
 _ATTACHED = "attachment://"
-_REPEATED = ("events", "events_data", "attachments", "output", "timelines")
+_REPEATED = ("events", "events_data", "output", "timelines")
 """Fields of a sample that hold its messages again."""
 
 
@@ -44,11 +44,8 @@ def records(content: Any, where: str) -> Iterator[tuple[str, Any]]:
 
 
 def _trimmed(sample: dict[str, Any]) -> dict[str, Any]:
-    """Without what is not read; long texts are in their places, and a score that is no number is the word for it."""
-    attachments = sample.get("attachments")
+    """Without what is not read; a score that is no number is the word for it."""
     found = {name: value for name, value in sample.items() if name not in _REPEATED}
-    if isinstance(attachments, dict):
-        found = {name: _attached(value, attachments) for name, value in found.items()}
     scores = found.get("scores")
     for score in scores.values() if isinstance(scores, dict) else ():
         if isinstance(score, dict) and isinstance(score.get("value"), NotJsonHere):
@@ -62,7 +59,8 @@ def read(item: tuple[Any, Any], where: str, settings: ImportSettings) -> tuple[T
     Raises:
         TraceError: log, sample and field of what is wrong.
     """
-    sample, head = Fields(plain(item[0], where), where), Fields(plain(item[1], where), f"{where}: eval")
+    whole, head = Fields(plain(item[0], where), where), Fields(plain(item[1], where), f"{where}: eval")
+    sample = Fields(_attached(whole.without("attachments"), whole.maybe("attachments").value), where)
     recorder = Recorder((), where)
     messages = list(sample.each("messages"))
     read_talk(recorder, messages)
